@@ -1,0 +1,1 @@
+//! What another process, or another version of ccp, can see.

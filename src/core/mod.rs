@@ -1,0 +1,1 @@
+//! Facts and decisions. Pure: no files, sockets, processes, threads, clocks.

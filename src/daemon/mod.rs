@@ -1,0 +1,1 @@
+//! What keeps the accounts fresh: sampling, publishing, folding leases. One-shot commands call the same functions.

@@ -1,0 +1,1 @@
+//! The hot path: from a pick to `execve`.

@@ -1,0 +1,1 @@
+//! The one integration binary: every test that runs real executables, sockets, databases or the real client.
