@@ -1,1 +1,8 @@
-//! One room per outside thing. The rooms do not know each other; `files` and `clock` are the floor they stand on.
+//! One room per outside thing. The rooms do not know each other; `clock`, `files` and `procs` are the ground they stand
+//! on, and all that the launcher needs beside `leases` and `stamp`.
+
+pub mod clock;
+pub mod files;
+pub mod leases;
+pub mod procs;
+pub mod stamp;

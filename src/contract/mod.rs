@@ -1,1 +1,12 @@
-//! What another process, or another version of ccp, can see.
+//! What another process, or another version of ccp, can see: files, variables, exit codes. Each is named once, here.
+
+pub mod exit;
+pub mod lease;
+pub mod path_text;
+pub mod paths;
+pub mod record;
+pub mod snapshot;
+pub mod vars;
+
+#[cfg(feature = "full")]
+pub mod settings;

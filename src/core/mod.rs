@@ -1,1 +1,9 @@
-//! Facts and decisions. Pure: no files, sockets, processes, threads, clocks.
+//! Facts and decisions. Pure: no files, sockets, processes, threads or clocks; time is an argument.
+
+pub mod account;
+pub mod accounts;
+pub mod hash;
+pub mod overlay;
+pub mod select;
+pub mod time;
+pub mod usage;

@@ -1,0 +1,108 @@
+//! The process table: who runs since when, and on which machine that is.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
+
+use crate::core::accounts::lease::{Holder, Sighting};
+use crate::core::hash::hash;
+
+/// What tells this machine, since its last boot, from any other that shares the home directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Boot id, pid namespace and host name, separated by blanks.
+    pub text: String,
+    /// Hash of the text.
+    pub hash: u64,
+}
+
+/// This machine. What cannot be found out is left empty.
+#[must_use]
+pub fn machine() -> Machine {
+    let text = platform::machine_text();
+    let hash = hash(text.as_bytes());
+    Machine { text, hash }
+}
+
+/// Start time of a process, in the platform's own unit (see [`Holder::Process`]); none when it does not run.
+#[must_use]
+pub fn start_time(pid: u32) -> Option<u64> {
+    platform::start_time(pid)
+}
+
+/// This process as the holder of a lease; none when the process table cannot be read.
+#[must_use]
+pub fn own_holder() -> Option<Holder> {
+    let pid = std::process::id();
+    Some(Holder::Process {
+        pid,
+        start: start_time(pid)?,
+    })
+}
+
+/// What can be told of a lease's holder from this machine.
+#[must_use]
+pub fn sight(holder: Holder, lease_machine: u64, this: &Machine) -> Sighting {
+    match holder {
+        _ if lease_machine != this.hash => Sighting::Unknown,
+        Holder::Reservation { .. } => Sighting::Unknown,
+        Holder::Process { pid, start } if start_time(pid) == Some(start) => Sighting::Running,
+        Holder::Process { .. } => Sighting::Gone,
+    }
+}
+
+/// The host's name; empty when it cannot be told.
+fn host_name() -> String {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the buffer is ours and its length is passed along; one byte is kept for the terminator.
+    let rc = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    if rc != 0 {
+        return String::new();
+    }
+    let end = buffer.iter().position(|b| *b == 0).unwrap_or(0);
+    String::from_utf8_lossy(&buffer[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_runs_and_another_with_its_number_does_not() {
+        let Some(Holder::Process { pid, start }) = own_holder() else {
+            panic!("this process runs")
+        };
+        let this = machine();
+        assert_eq!(
+            sight(Holder::Process { pid, start }, this.hash, &this),
+            Sighting::Running
+        );
+        assert_eq!(
+            sight(
+                Holder::Process {
+                    pid,
+                    start: start + 1
+                },
+                this.hash,
+                &this
+            ),
+            Sighting::Gone
+        );
+        assert_eq!(
+            sight(Holder::Process { pid, start }, this.hash ^ 1, &this),
+            Sighting::Unknown
+        );
+    }
+
+    #[test]
+    fn the_machine_is_the_same_each_time() {
+        assert_eq!(machine(), machine());
+        assert!(machine().text.len() > 2, "something was found out");
+    }
+}

@@ -1,0 +1,206 @@
+//! Every path on disk that ccp knows.
+
+use crate::core::account::AccountId;
+use std::path::{Path, PathBuf};
+
+/// Name of the state directory below the home directory.
+pub const DEFAULT_HOME_NAME: &str = ".cc-pool";
+
+/// `CCP_HOME` and what is in it. One canonical spelling, absolute and without a trailing slash: claude derives the name
+/// of an account's Keychain item from the very string that is exported as `CLAUDE_CONFIG_DIR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The home at `path`; none when the path is not absolute.
+    #[must_use]
+    pub fn new(path: &Path) -> Option<Self> {
+        // Rebuilding from components drops trailing slashes and `.`, and resolves nothing.
+        path.is_absolute()
+            .then(|| Self(path.components().collect()))
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn state_db(&self) -> PathBuf {
+        self.0.join("state.db")
+    }
+
+    /// What the launcher reads.
+    #[must_use]
+    pub fn snapshot(&self) -> PathBuf {
+        self.0.join("snapshot.json")
+    }
+
+    /// The public mirror of `ccp status --json`.
+    #[must_use]
+    pub fn status(&self) -> PathBuf {
+        self.0.join("status.json")
+    }
+
+    /// The person's settings.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// Live and reserved sessions, one small file each.
+    #[must_use]
+    pub fn leases(&self) -> PathBuf {
+        self.0.join("leases")
+    }
+
+    /// Held from reading the leases to writing one's own.
+    #[must_use]
+    pub fn lease_lock(&self) -> PathBuf {
+        self.leases().join(".lock")
+    }
+
+    /// Held while the accounts or what is published about them change.
+    #[must_use]
+    pub fn state_lock(&self) -> PathBuf {
+        self.0.join("state.lock")
+    }
+
+    /// Samples handed in while nobody listens, one file each.
+    #[must_use]
+    pub fn inbox(&self) -> PathBuf {
+        self.0.join("inbox")
+    }
+
+    /// Logs, and what was moved out of the way.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// An empty directory for probes to run in.
+    #[must_use]
+    pub fn probe_dir(&self) -> PathBuf {
+        self.0.join("probe")
+    }
+
+    /// The account directories.
+    #[must_use]
+    pub fn accounts(&self) -> PathBuf {
+        self.0.join("accounts")
+    }
+
+    /// An account's `CLAUDE_CONFIG_DIR`.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> PathBuf {
+        self.accounts().join(id.to_string())
+    }
+
+    /// Whether `path` lies in an account directory of this home, spelled as ccp spells it.
+    #[must_use]
+    pub fn holds_account_dir(&self, path: &Path) -> bool {
+        path.strip_prefix(self.accounts())
+            .is_ok_and(|rest| rest.components().next().is_some())
+    }
+}
+
+/// The person's own config directory, which every account presents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// `~/.claude`.
+    pub dir: PathBuf,
+    /// `~/.claude.json`, or `DIR/.claude.json` for a base that is some other directory: claude keeps it beside the
+    /// directory only when `CLAUDE_CONFIG_DIR` is unset.
+    pub json: PathBuf,
+}
+
+impl Base {
+    /// Plain claude's own: `~/.claude` and `~/.claude.json`.
+    #[must_use]
+    pub fn default_in(user_home: &Path) -> Self {
+        Self {
+            dir: user_home.join(".claude"),
+            json: user_home.join(".claude.json"),
+        }
+    }
+
+    /// The base at `dir`.
+    #[must_use]
+    pub fn at(dir: &Path, user_home: &Path) -> Self {
+        let default = Self::default_in(user_home);
+        if dir == default.dir {
+            default
+        } else {
+            Self {
+                dir: dir.to_owned(),
+                json: dir.join(".claude.json"),
+            }
+        }
+    }
+
+    /// The plugin store that all accounts use.
+    #[must_use]
+    pub fn plugins(&self) -> PathBuf {
+        self.dir.join("plugins")
+    }
+
+    /// The person's settings for claude.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.dir.join("settings.json")
+    }
+}
+
+/// claude's identity, trust and preferences inside a config directory.
+#[must_use]
+pub fn claude_json(config_dir: &Path) -> PathBuf {
+    config_dir.join(".claude.json")
+}
+
+/// An account's credential file on Linux. Only ever asked for inside an account directory.
+#[must_use]
+pub fn account_credential(account_dir: &Path) -> PathBuf {
+    account_dir.join(".credentials.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_spelling_of_home() {
+        let home = |p: &str| Home::new(Path::new(p)).map(|h| h.path().to_owned());
+        assert_eq!(home("/x/y/"), Some(PathBuf::from("/x/y")));
+        assert_eq!(home("/x/./y//z"), Some(PathBuf::from("/x/y/z")));
+        assert_eq!(home("relative"), None);
+        let spelled = Home::new(Path::new("/x/y/")).expect("absolute");
+        assert_eq!(
+            spelled.account(AccountId::new(3).expect("3")).to_str(),
+            Some("/x/y/accounts/acct-03")
+        );
+    }
+
+    #[test]
+    fn what_lies_in_an_account_directory() {
+        let home = Home::new(Path::new("/h")).expect("absolute");
+        assert!(home.holds_account_dir(Path::new("/h/accounts/acct-01")));
+        assert!(home.holds_account_dir(Path::new("/h/accounts/acct-01/x")));
+        assert!(!home.holds_account_dir(Path::new("/h/accounts")));
+        assert!(!home.holds_account_dir(Path::new("/h/other")));
+    }
+
+    #[test]
+    fn the_json_of_a_base_is_where_claude_keeps_it() {
+        let user = Path::new("/u");
+        assert_eq!(
+            Base::at(Path::new("/u/.claude"), user).json,
+            Path::new("/u/.claude.json")
+        );
+        assert_eq!(
+            Base::at(Path::new("/u/work"), user).json,
+            Path::new("/u/work/.claude.json")
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! Every environment variable that ccp reads, sets or removes.
+
+/// Where ccp keeps its state; default `~/.cc-pool`.
+pub const CCP_HOME: &str = "CCP_HOME";
+/// Forces an account for one launch: id, `acct-NN`, label or email.
+pub const CCP_ACCOUNT: &str = "CCP_ACCOUNT";
+/// Forces the claude executable.
+pub const CCP_CLAUDE: &str = "CCP_CLAUDE";
+/// Base URL of the service for the `oauth` usage source and direct renewal; loopback or https only.
+pub const CCP_API_BASE: &str = "CCP_API_BASE";
+/// Base URL of the token endpoint for direct renewal; loopback or https only.
+pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
+
+/// The directory claude keeps everything in.
+pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+/// The directory claude keeps its plugin store in; set to the base's, so that plugin paths are the same everywhere.
+pub const PLUGIN_CACHE_DIR: &str = "CLAUDE_CODE_PLUGIN_CACHE_DIR";
+/// The model of a launch, after `--model` and before settings.
+pub const ANTHROPIC_MODEL: &str = "ANTHROPIC_MODEL";
+/// Where claude sends its requests, the account's token with them.
+pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+/// Switches the usage read of claude off, so probes remove it.
+pub const NONESSENTIAL_TRAFFIC: &str = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC";
+
+/// Variables that would make claude ignore the account's login: removed at launch unless `[env] keep` lists them.
+pub const OVERRIDES: &[&str] = &[
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+    "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "ANTHROPIC_API_KEY_FILE_DESCRIPTOR",
+    "ANTHROPIC_AUTH_TOKEN_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN_FILE_DESCRIPTOR",
+    "CLAUDE_SECURESTORAGE_CONFIG_DIR",
+    "ANTHROPIC_UNIX_SOCKET",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+];
+
+/// Hosts whose base URL gets no remark: claude's own default.
+pub const FIRST_PARTY_BASE_URL: &str = "https://api.anthropic.com";

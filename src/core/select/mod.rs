@@ -1,0 +1,9 @@
+//! From candidates to one pick with its reason.
+
+pub mod model;
+pub mod pick;
+pub mod pin;
+pub mod score;
+
+#[cfg(test)]
+mod tests;
