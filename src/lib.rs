@@ -9,6 +9,8 @@ pub mod contract;
 
 pub mod adapters;
 
+pub mod claim;
+
 pub mod launch;
 
 #[cfg(feature = "full")]

@@ -68,6 +68,12 @@ impl Home {
         self.0.join("state.lock")
     }
 
+    /// Held while somebody samples the accounts; touched at each attempt.
+    #[must_use]
+    pub fn refresh_lock(&self) -> PathBuf {
+        self.0.join("refresh.lock")
+    }
+
     /// Samples handed in while nobody listens, one file each.
     #[must_use]
     pub fn inbox(&self) -> PathBuf {

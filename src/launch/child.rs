@@ -1,0 +1,135 @@
+//! Helpers beside the launch: `ccpd`, found beside this executable and started so that claude never inherits a child.
+
+use crate::claim::announce::Failure;
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// This executable, links resolved.
+pub(super) fn own_executable() -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?;
+    Some(std::fs::canonicalize(&path).unwrap_or(path))
+}
+
+/// `ccpd`, which is installed beside `ccp`.
+pub(super) fn sibling() -> Result<PathBuf, Failure> {
+    own_executable().map(|own| own.with_file_name("ccpd")).ok_or_else(|| Failure {
+        error: "cannot tell where ccp itself is installed".to_owned(),
+        hint: String::new(),
+    })
+}
+
+pub(super) fn missing_sibling(path: &Path, error: &io::Error) -> Failure {
+    Failure {
+        error: format!("cannot run {}: {error}", path.display()),
+        hint: "ccp and ccpd are installed side by side; install ccp again".to_owned(),
+    }
+}
+
+/// Starts a program in a session of its own, as nobody's child, with null stdio, and waits at most `patience` for it to
+/// end. Claude must not inherit a child it does not know, so the program is forked twice.
+///
+/// The end is seen on a pipe that only the program holds.
+pub(super) fn start_aside(program: &Path, arguments: &[&str], patience: Duration) -> io::Result<bool> {
+    let (ended, held) = pipe()?;
+    let to_c = |bytes: &[u8]| CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let path = to_c(program.as_os_str().as_bytes())?;
+    let words: Vec<CString> = arguments.iter().map(|a| to_c(a.as_bytes())).collect::<io::Result<_>>()?;
+    let mut argv = vec![path.as_ptr()];
+    argv.extend(words.iter().map(|w| w.as_ptr()));
+    argv.push(std::ptr::null());
+    // SAFETY: this process has one thread, so a forked child may do anything; both children end in execv or _exit and
+    // touch only what was prepared above.
+    let child = unsafe { libc::fork() };
+    match child {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: as above.
+            unsafe {
+                libc::setsid();
+                if libc::fork() == 0 {
+                    let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                    for descriptor in 0..3 {
+                        libc::dup2(null, descriptor);
+                    }
+                    // Survives execv: it is what tells the launcher that the program ended.
+                    libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0);
+                    libc::execv(path.as_ptr(), argv.as_ptr());
+                }
+                libc::_exit(0)
+            }
+        }
+        _ => {}
+    }
+    drop(held);
+    // SAFETY: waits for the child made above, which ends at once; a null status pointer is allowed.
+    while unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) } == -1
+        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
+    Ok(!patience.is_zero() && closed_within(&ended, patience))
+}
+
+/// A pipe whose ends are closed on exec and are no standard descriptor, even where those were inherited closed.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: the array has room for the two descriptors that pipe writes.
+    if unsafe { libc::pipe(ends.as_mut_ptr()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both descriptors are new and ours.
+    let ends = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
+    let [read, write] = ends.map(|end| {
+        // SAFETY: duplicates a descriptor of ours to one above the standard three.
+        let copy = unsafe { libc::fcntl(end.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
+        // SAFETY: the duplicate is new and ours.
+        (copy != -1).then(|| unsafe { OwnedFd::from_raw_fd(copy) }).ok_or_else(io::Error::last_os_error)
+    });
+    Ok((read?, write?))
+}
+
+fn closed_within(end: &OwnedFd, patience: Duration) -> bool {
+    let started = Instant::now();
+    loop {
+        let left = patience.saturating_sub(started.elapsed());
+        let mut poll = libc::pollfd { fd: end.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let timeout = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one pollfd, and its count is passed along.
+        let ready = unsafe { libc::poll(&raw mut poll, 1, timeout) };
+        match ready {
+            1 => return true,
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The home directory that the account database names for this user; used only when `HOME` is not set.
+#[cfg(not(target_os = "macos"))]
+pub(super) fn home_from_user_database() -> Option<PathBuf> {
+    // Read by hand: the C library's look-up loads modules, which a static executable cannot.
+    let mut text = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(File::open("/etc/passwd").ok()?, 1 << 20), &mut text).ok()?;
+    // SAFETY: takes and touches nothing.
+    let uid = unsafe { libc::getuid() }.to_string();
+    let line = text.split(|b| *b == b'\n').find(|line| line.split(|b| *b == b':').nth(2) == Some(uid.as_bytes()))?;
+    let home = Path::new(OsStr::from_bytes(line.split(|b| *b == b':').nth(5)?));
+    home.is_absolute().then(|| home.to_owned())
+}
+
+/// The home directory that the account database names for this user; used only when `HOME` is not set.
+#[cfg(target_os = "macos")]
+pub(super) fn home_from_user_database() -> Option<PathBuf> {
+    // SAFETY: the launcher has one thread; the entry stays valid until the next look-up, and is copied before.
+    unsafe {
+        let entry = libc::getpwuid(libc::getuid());
+        if entry.is_null() || (*entry).pw_dir.is_null() {
+            return None;
+        }
+        let home = Path::new(OsStr::from_bytes(std::ffi::CStr::from_ptr((*entry).pw_dir).to_bytes()));
+        home.is_absolute().then(|| home.to_owned())
+    }
+}
