@@ -47,7 +47,10 @@ impl Arguments {
     #[cfg(test)]
     pub(crate) fn of(arguments: &[&[u8]]) -> Self {
         let leak = |bytes: &&[u8]| {
-            std::ffi::CString::new(*bytes).expect("no NUL inside").into_raw().cast_const()
+            std::ffi::CString::new(*bytes)
+                .expect("no NUL inside")
+                .into_raw()
+                .cast_const()
         };
         let mut pointers: Vec<*const c_char> = arguments.iter().map(leak).collect();
         pointers.push(std::ptr::null());
@@ -77,7 +80,9 @@ impl Arguments {
     /// The arguments from an index on that are text.
     pub fn texts(&self, first: usize) -> impl Iterator<Item = &str> {
         // One that is not text stands for itself as an empty word, so that options keep their values.
-        (first..self.len()).filter_map(|i| self.get(i)).map(|a| text(a).unwrap_or(""))
+        (first..self.len())
+            .filter_map(|i| self.get(i))
+            .map(|a| text(a).unwrap_or(""))
     }
 
     /// Pointers to the arguments from an index on, with the terminating null.
@@ -89,7 +94,9 @@ impl Arguments {
     /// What is asked for. `ccp -p hi` is `ccp run -p hi`, except for ccp's own -h, --help, -V and --version.
     #[must_use]
     pub fn job(&self) -> Job {
-        let Some(first) = self.get(1) else { return Job::HandOver };
+        let Some(first) = self.get(1) else {
+            return Job::HandOver;
+        };
         match text(first) {
             Some("run") => self.run_job(2),
             Some("select") => self.select_job(),
@@ -131,7 +138,9 @@ mod tests {
     #[test]
     fn the_first_word_decides() {
         let run = |first| Job::Run { first };
-        let select = |account: Option<&str>| Job::Select { account: account.map(str::to_owned) };
+        let select = |account: Option<&str>| Job::Select {
+            account: account.map(str::to_owned),
+        };
         let rows: [(&[&[u8]], Job); 17] = [
             (&[b"ccp"], Job::HandOver),
             (&[b"ccp", b"run"], run(2)),
@@ -145,8 +154,14 @@ mod tests {
             (&[b"ccp", b"status"], Job::HandOver),
             (&[b"ccp", b"\xff"], Job::HandOver),
             (&[b"ccp", b"select"], select(None)),
-            (&[b"ccp", b"select", b"--account", b"work"], select(Some("work"))),
-            (&[b"ccp", b"select", b"--account=work"], select(Some("work"))),
+            (
+                &[b"ccp", b"select", b"--account", b"work"],
+                select(Some("work")),
+            ),
+            (
+                &[b"ccp", b"select", b"--account=work"],
+                select(Some("work")),
+            ),
             (&[b"ccp", b"select", b"--account"], Job::HandOver),
             (&[b"ccp", b"select", b"--wait"], Job::HandOver),
             (&[b"ccp", b"select", b"x"], Job::HandOver),

@@ -17,10 +17,12 @@ pub(super) fn own_executable() -> Option<PathBuf> {
 
 /// `ccpd`, which is installed beside `ccp`.
 pub(super) fn sibling() -> Result<PathBuf, Failure> {
-    own_executable().map(|own| own.with_file_name("ccpd")).ok_or_else(|| Failure {
-        error: "cannot tell where ccp itself is installed".to_owned(),
-        hint: String::new(),
-    })
+    own_executable()
+        .map(|own| own.with_file_name("ccpd"))
+        .ok_or_else(|| Failure {
+            error: "cannot tell where ccp itself is installed".to_owned(),
+            hint: String::new(),
+        })
 }
 
 pub(super) fn missing_sibling(path: &Path, error: &io::Error) -> Failure {
@@ -34,11 +36,20 @@ pub(super) fn missing_sibling(path: &Path, error: &io::Error) -> Failure {
 /// end. Claude must not inherit a child it does not know, so the program is forked twice.
 ///
 /// The end is seen on a pipe that only the program holds.
-pub(super) fn start_aside(program: &Path, arguments: &[&str], patience: Duration) -> io::Result<bool> {
+pub(super) fn start_aside(
+    program: &Path,
+    arguments: &[&str],
+    patience: Duration,
+) -> io::Result<bool> {
     let (ended, held) = pipe()?;
-    let to_c = |bytes: &[u8]| CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let to_c = |bytes: &[u8]| {
+        CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+    };
     let path = to_c(program.as_os_str().as_bytes())?;
-    let words: Vec<CString> = arguments.iter().map(|a| to_c(a.as_bytes())).collect::<io::Result<_>>()?;
+    let words: Vec<CString> = arguments
+        .iter()
+        .map(|a| to_c(a.as_bytes()))
+        .collect::<io::Result<_>>()?;
     let mut argv = vec![path.as_ptr()];
     argv.extend(words.iter().map(|w| w.as_ptr()));
     argv.push(std::ptr::null());
@@ -86,7 +97,9 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
         // SAFETY: duplicates a descriptor of ours to one above the standard three.
         let copy = unsafe { libc::fcntl(end.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
         // SAFETY: the duplicate is new and ours.
-        (copy != -1).then(|| unsafe { OwnedFd::from_raw_fd(copy) }).ok_or_else(io::Error::last_os_error)
+        (copy != -1)
+            .then(|| unsafe { OwnedFd::from_raw_fd(copy) })
+            .ok_or_else(io::Error::last_os_error)
     });
     Ok((read?, write?))
 }
@@ -95,7 +108,11 @@ fn closed_within(end: &OwnedFd, patience: Duration) -> bool {
     let started = Instant::now();
     loop {
         let left = patience.saturating_sub(started.elapsed());
-        let mut poll = libc::pollfd { fd: end.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd {
+            fd: end.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
         let timeout = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one pollfd, and its count is passed along.
         let ready = unsafe { libc::poll(&raw mut poll, 1, timeout) };
@@ -112,10 +129,16 @@ fn closed_within(end: &OwnedFd, patience: Duration) -> bool {
 pub(super) fn home_from_user_database() -> Option<PathBuf> {
     // Read by hand: the C library's look-up loads modules, which a static executable cannot.
     let mut text = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(File::open("/etc/passwd").ok()?, 1 << 20), &mut text).ok()?;
+    io::Read::read_to_end(
+        &mut io::Read::take(File::open("/etc/passwd").ok()?, 1 << 20),
+        &mut text,
+    )
+    .ok()?;
     // SAFETY: takes and touches nothing.
     let uid = unsafe { libc::getuid() }.to_string();
-    let line = text.split(|b| *b == b'\n').find(|line| line.split(|b| *b == b':').nth(2) == Some(uid.as_bytes()))?;
+    let line = text
+        .split(|b| *b == b'\n')
+        .find(|line| line.split(|b| *b == b':').nth(2) == Some(uid.as_bytes()))?;
     let home = Path::new(OsStr::from_bytes(line.split(|b| *b == b':').nth(5)?));
     home.is_absolute().then(|| home.to_owned())
 }
@@ -129,7 +152,9 @@ pub(super) fn home_from_user_database() -> Option<PathBuf> {
         if entry.is_null() || (*entry).pw_dir.is_null() {
             return None;
         }
-        let home = Path::new(OsStr::from_bytes(std::ffi::CStr::from_ptr((*entry).pw_dir).to_bytes()));
+        let home = Path::new(OsStr::from_bytes(
+            std::ffi::CStr::from_ptr((*entry).pw_dir).to_bytes(),
+        ));
         home.is_absolute().then(|| home.to_owned())
     }
 }

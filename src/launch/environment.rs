@@ -43,27 +43,41 @@ impl Environment {
     #[cfg(test)]
     pub(crate) fn of(entries: &[&[u8]]) -> Self {
         let leak = |bytes: &&[u8]| -> &'static CStr {
-            Box::leak(CString::new(*bytes).expect("no NUL inside").into_boxed_c_str())
+            Box::leak(
+                CString::new(*bytes)
+                    .expect("no NUL inside")
+                    .into_boxed_c_str(),
+            )
         };
-        Self { entries: entries.iter().map(leak).collect() }
+        Self {
+            entries: entries.iter().map(leak).collect(),
+        }
     }
 
     /// The value of a variable; the first, where it occurs twice, as getenv(3) has it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'static OsStr> {
-        self.entries.iter().find_map(|entry| value_of(entry, name)).map(OsStr::from_bytes)
+        self.entries
+            .iter()
+            .find_map(|entry| value_of(entry, name))
+            .map(OsStr::from_bytes)
     }
 
     /// The value where it is text and not empty.
     #[must_use]
     pub fn get_text(&self, name: &str) -> Option<&'static str> {
-        self.get(name).and_then(OsStr::to_str).filter(|v| !v.is_empty())
+        self.get(name)
+            .and_then(OsStr::to_str)
+            .filter(|v| !v.is_empty())
     }
 
     /// The person's home directory: `HOME`, else what the account database says.
     #[must_use]
     pub fn user_home(&self) -> Option<PathBuf> {
-        let variable = self.get("HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+        let variable = self
+            .get("HOME")
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute());
         variable.or_else(super::child::home_from_user_database)
     }
 
@@ -81,7 +95,11 @@ impl Environment {
     /// Pointers to every entry, with the terminating null.
     #[must_use]
     pub(super) fn all(&self) -> Vec<*const c_char> {
-        self.entries.iter().map(|e| e.as_ptr()).chain([std::ptr::null()]).collect()
+        self.entries
+            .iter()
+            .map(|e| e.as_ptr())
+            .chain([std::ptr::null()])
+            .collect()
     }
 
     /// The environment of claude under an account: exactly one `CLAUDE_CONFIG_DIR`, the plugin store of the base unless
@@ -94,7 +112,9 @@ impl Environment {
             if value_of(entry, vars::CLAUDE_CONFIG_DIR).is_some() {
                 continue;
             }
-            let overriding = vars::OVERRIDES.iter().find(|name| value_of(entry, name).is_some());
+            let overriding = vars::OVERRIDES
+                .iter()
+                .find(|name| value_of(entry, name).is_some());
             if let Some(name) = overriding.filter(|name| !keep.iter().any(|k| k == *name)) {
                 removed.push(*name);
                 continue;
@@ -110,7 +130,11 @@ impl Environment {
         if !has_plugin_dir {
             entries.push(assignment(vars::PLUGIN_CACHE_DIR, &base.plugins()));
         }
-        Changed { entries, kept, removed }
+        Changed {
+            entries,
+            kept,
+            removed,
+        }
     }
 }
 
@@ -118,7 +142,12 @@ impl Changed {
     /// Pointers for `execve`, with the terminating null. They live as long as `self` and the process.
     pub(super) fn pointers(&self) -> Vec<*const c_char> {
         let added = self.entries.iter().map(|e| e.as_ptr());
-        self.kept.iter().copied().chain(added).chain([std::ptr::null()]).collect()
+        self.kept
+            .iter()
+            .copied()
+            .chain(added)
+            .chain([std::ptr::null()])
+            .collect()
     }
 
     #[cfg(test)]
@@ -126,12 +155,17 @@ impl Changed {
         let all = self.pointers();
         let strings = all[..all.len() - 1].iter();
         // SAFETY: every pointer but the last is of a C string that `self` or the process holds.
-        strings.map(|p| unsafe { CStr::from_ptr(*p) }.to_string_lossy().into_owned()).collect()
+        strings
+            .map(|p| unsafe { CStr::from_ptr(*p) }.to_string_lossy().into_owned())
+            .collect()
     }
 }
 
 fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
-    entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+    entry
+        .to_bytes()
+        .strip_prefix(name.as_bytes())?
+        .strip_prefix(b"=")
 }
 
 fn assignment(name: &str, path: &Path) -> CString {
@@ -144,7 +178,9 @@ fn assignment(name: &str, path: &Path) -> CString {
 #[cfg(target_os = "macos")]
 unsafe fn environ() -> *const *const c_char {
     // SAFETY: the function is always there and returns the address of the process's `environ`.
-    unsafe { *libc::_NSGetEnviron() }.cast::<*const c_char>().cast_const()
+    unsafe { *libc::_NSGetEnviron() }
+        .cast::<*const c_char>()
+        .cast_const()
 }
 
 #[cfg(not(target_os = "macos"))]
@@ -158,26 +194,26 @@ unsafe fn environ() -> *const *const c_char {
 
 /// Remarks on variables that stay but that the person should know of.
 pub(super) fn remarks(environment: &Environment, home: &Home, base: &Base) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(dir) = environment.get(vars::CLAUDE_CONFIG_DIR).filter(|v| !v.is_empty()).map(Path::new) {
-        if dir != base.dir && !home.holds_account_dir(dir) {
-            lines.push(format!(
-                "note: CLAUDE_CONFIG_DIR={} is not used; the accounts present {}",
-                dir.display(),
-                base.dir.display()
-            ));
-        }
-    }
-    if let Some(url) = environment.get(vars::ANTHROPIC_BASE_URL).filter(|v| !v.is_empty()) {
-        let own = url.to_str().map(|u| u.trim_end_matches('/')) == Some(vars::FIRST_PARTY_BASE_URL);
-        if !own {
-            lines.push(format!(
-                "note: ANTHROPIC_BASE_URL sends this account's token to {}",
-                url.display()
-            ));
-        }
-    }
-    lines
+    let value = |name| environment.get(name).filter(|v| !v.is_empty());
+    let elsewhere = |dir: &&Path| *dir != base.dir && !home.holds_account_dir(dir);
+    let dir = value(vars::CLAUDE_CONFIG_DIR)
+        .map(Path::new)
+        .filter(elsewhere)
+        .map(|dir| {
+            let (dir, base) = (dir.display(), base.dir.display());
+            format!("note: CLAUDE_CONFIG_DIR={dir} is not used; the accounts present {base}")
+        });
+    let foreign = |url: &&OsStr| {
+        url.to_str().map(|u| u.trim_end_matches('/')) != Some(vars::FIRST_PARTY_BASE_URL)
+    };
+    let url = value(vars::ANTHROPIC_BASE_URL).filter(foreign);
+    let url = url.map(|u| {
+        format!(
+            "note: ANTHROPIC_BASE_URL sends this account's token to {}",
+            u.display()
+        )
+    });
+    dir.into_iter().chain(url).collect()
 }
 
 /// The line about removed overrides.
@@ -197,7 +233,8 @@ mod tests {
     fn for_claude(entries: &[&[u8]], keep: &[&str]) -> (Vec<String>, Vec<&'static str>) {
         let base = Base::default_in(Path::new("/u"));
         let keep: Vec<String> = keep.iter().map(|k| (*k).to_owned()).collect();
-        let changed = Environment::of(entries).for_claude(Path::new("/h/accounts/acct-01"), &base, &keep);
+        let changed =
+            Environment::of(entries).for_claude(Path::new("/h/accounts/acct-01"), &base, &keep);
         (changed.texts(), changed.removed)
     }
 
@@ -207,13 +244,23 @@ mod tests {
     #[test]
     fn the_difference_is_exactly_the_specified_one() {
         let (entries, removed) = for_claude(&[b"A=1", b"no equals sign", b"A=2", b"B="], &[]);
-        assert_eq!(entries, ["A=1", "no equals sign", "A=2", "B=", DIR, PLUGINS]);
+        assert_eq!(
+            entries,
+            ["A=1", "no equals sign", "A=2", "B=", DIR, PLUGINS]
+        );
         assert!(removed.is_empty());
     }
 
     #[test]
     fn one_config_dir_however_many_there_were() {
-        let (entries, _) = for_claude(&[b"CLAUDE_CONFIG_DIR=/x", b"CLAUDE_CONFIG_DIR=/y", b"CLAUDE_CONFIG_DIRS=z"], &[]);
+        let (entries, _) = for_claude(
+            &[
+                b"CLAUDE_CONFIG_DIR=/x",
+                b"CLAUDE_CONFIG_DIR=/y",
+                b"CLAUDE_CONFIG_DIRS=z",
+            ],
+            &[],
+        );
         assert_eq!(entries, ["CLAUDE_CONFIG_DIRS=z", DIR, PLUGINS]);
     }
 
@@ -230,20 +277,31 @@ mod tests {
         for name in vars::OVERRIDES {
             let entry = format!("{name}=secret");
             let (entries, removed) = for_claude(&[entry.as_bytes()], &[]);
-            assert_eq!((entries, removed), (vec![DIR.to_owned(), PLUGINS.to_owned()], vec![*name]));
+            assert_eq!(
+                (entries, removed),
+                (vec![DIR.to_owned(), PLUGINS.to_owned()], vec![*name])
+            );
             let (entries, removed) = for_claude(&[entry.as_bytes()], &[name]);
-            assert_eq!((entries, removed), (vec![entry, DIR.to_owned(), PLUGINS.to_owned()], vec![]));
+            assert_eq!(
+                (entries, removed),
+                (vec![entry, DIR.to_owned(), PLUGINS.to_owned()], vec![])
+            );
         }
     }
 
     #[test]
     fn home_is_told_by_variables() {
         let home = |entries: &[&[u8]], user: Option<&str>| {
-            Environment::of(entries).ccp_home(user.map(Path::new)).map(|h| h.path().to_owned())
+            Environment::of(entries)
+                .ccp_home(user.map(Path::new))
+                .map(|h| h.path().to_owned())
         };
         assert_eq!(home(&[b"CCP_HOME=/x/"], None), Ok(PathBuf::from("/x")));
         assert_eq!(home(&[], Some("/u")), Ok(PathBuf::from("/u/.cc-pool")));
-        assert_eq!(home(&[b"CCP_HOME="], Some("/u")), Ok(PathBuf::from("/u/.cc-pool")));
+        assert_eq!(
+            home(&[b"CCP_HOME="], Some("/u")),
+            Ok(PathBuf::from("/u/.cc-pool"))
+        );
         assert!(home(&[b"CCP_HOME=x"], Some("/u")).is_err());
         assert!(home(&[], None).is_err());
     }
@@ -257,7 +315,9 @@ mod tests {
         assert_eq!(count(&[b"CLAUDE_CONFIG_DIR=/h/accounts/acct-02"]), 0);
         assert_eq!(count(&[b"CLAUDE_CONFIG_DIR=/u/.claude"]), 0);
         assert_eq!(count(&[b"ANTHROPIC_BASE_URL=http://127.0.0.1:1"]), 1);
-        assert_eq!(count(&[b"ANTHROPIC_BASE_URL=https://api.anthropic.com/"]), 0);
+        assert_eq!(
+            count(&[b"ANTHROPIC_BASE_URL=https://api.anthropic.com/"]),
+            0
+        );
     }
-
 }

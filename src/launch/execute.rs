@@ -19,7 +19,9 @@ pub(super) fn replace(
     let Ok(path) = CString::new(program.as_os_str().as_bytes()) else {
         return io::Error::from(io::ErrorKind::InvalidInput);
     };
-    let arguments: Vec<*const c_char> = std::iter::once(name.as_ptr()).chain(rest.iter().copied()).collect();
+    let arguments: Vec<*const c_char> = std::iter::once(name.as_ptr())
+        .chain(rest.iter().copied())
+        .collect();
     // SAFETY: path, arguments and environment are C strings that outlive the call; both arrays end in null.
     unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
     let error = io::Error::last_os_error();
@@ -30,11 +32,21 @@ pub(super) fn replace(
 }
 
 /// A script without an interpreter line is run by the shell, as shells and execvp(3) do.
-fn replace_with_shell(path: &CStr, rest: &[*const c_char], environment: &[*const c_char]) -> io::Error {
+fn replace_with_shell(
+    path: &CStr,
+    rest: &[*const c_char],
+    environment: &[*const c_char],
+) -> io::Error {
     let shell = [c"/bin/sh".as_ptr(), path.as_ptr()];
     let arguments: Vec<*const c_char> = shell.into_iter().chain(rest.iter().copied()).collect();
     // SAFETY: as in `replace`.
-    unsafe { libc::execve(c"/bin/sh".as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    unsafe {
+        libc::execve(
+            c"/bin/sh".as_ptr(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+        )
+    };
     io::Error::last_os_error()
 }
 

@@ -8,6 +8,7 @@ mod child;
 mod environment;
 mod execute;
 mod overlay;
+mod place;
 mod run;
 mod select;
 

@@ -22,13 +22,21 @@ pub(super) fn ensure(roster: &Roster, account: &AccountEntry) -> Option<String> 
         .map_err(|failure| failure.error)
         .and_then(|ccpd| {
             let number = account.id.to_string();
-            child::start_aside(&ccpd, &["sync", "--account", &number, "--quiet"], SYNC_PATIENCE)
-                .map_err(|e| format!("cannot run {}: {e}", ccpd.display()))
+            child::start_aside(
+                &ccpd,
+                &["sync", "--account", &number, "--quiet"],
+                SYNC_PATIENCE,
+            )
+            .map_err(|e| format!("cannot run {}: {e}", ccpd.display()))
         });
     match started {
         Ok(true) => None,
-        Ok(false) if slow => Some("note: the overlay is still being put in order; going on".to_owned()),
+        Ok(false) if slow => {
+            Some("note: the overlay is still being put in order; going on".to_owned())
+        }
         Ok(false) => None,
-        Err(problem) => Some(format!("warning: the overlay could not be checked: {problem}")),
+        Err(problem) => Some(format!(
+            "warning: the overlay could not be checked: {problem}"
+        )),
     }
 }
