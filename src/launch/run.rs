@@ -7,6 +7,7 @@ use crate::adapters::claude_path::{self, Search};
 use crate::adapters::{files, leases, procs};
 use crate::claim::announce::{self, Failure};
 use crate::claim::{Claim, Claimant, Wish, claim, release};
+use crate::contract::lease::LeaseName;
 use crate::contract::paths::Home;
 use crate::contract::record::PickRecord;
 use crate::contract::{exit, vars};
@@ -104,21 +105,24 @@ fn find_claude(place: &Place, environment: &Environment) -> Result<PathBuf, Fail
 }
 
 /// A lease of this very process exists only when a launch of ours led back to us: what it executed is a wrapper around
-/// ccp that could not be told by looking at it.
-fn wrappers_that_led_here(home: &Home) -> Vec<PathBuf> {
-    let Some(own) = procs::own_holder() else {
+/// ccp that could not be told by looking at it. Only then, too, was an account directory of ours handed down.
+fn wrappers_that_led_here(home: &Home, environment: &Environment) -> Vec<PathBuf> {
+    let inherited = environment.get(vars::CLAUDE_CONFIG_DIR).map(Path::new);
+    if !inherited.is_some_and(|dir| home.holds_account_dir(dir)) {
         return Vec::new();
-    };
+    }
+    let own = procs::own_holder();
     let dir = home.leases();
     let listing = leases::list(&dir).unwrap_or_default();
-    let executed = |lease: &crate::contract::lease::LeaseName| {
+    let executed = |lease: &LeaseName| {
         let bytes = std::fs::read(dir.join(lease.to_string())).ok()?;
         serde_json::from_slice::<PickRecord>(&bytes).ok()?.claude
     };
+    let ours = |lease: &&LeaseName| Some(lease.holder) == own;
     listing
         .leases
         .iter()
-        .filter(|l| l.holder == own)
+        .filter(ours)
         .filter_map(executed)
         .collect()
 }
