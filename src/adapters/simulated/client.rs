@@ -68,6 +68,39 @@ pub fn send(
     read_answer(&mut BufReader::new(stream.take(MAX_ANSWER_BYTES)))
 }
 
+/// Plays the browser: opens the authorize page of the service at `base` and follows it back to the client that waits
+/// on loopback. Returns the status of that client's answer.
+///
+/// # Errors
+/// When nobody is signed in at the page, or a connection fails.
+pub fn browse(base: &str, authorize_url: &str) -> io::Result<u16> {
+    let query = authorize_url.split_once('?').map_or("", |(_, query)| query);
+    let page = send(
+        base,
+        "GET",
+        &format!("/cai/oauth/authorize?{query}"),
+        None,
+        None,
+    )?;
+    let denied = || {
+        io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the authorize page sent nobody back",
+        )
+    };
+    let callback = page.header("location").ok_or_else(denied)?;
+    let rest = callback.strip_prefix("http://").ok_or_else(denied)?;
+    let (host, path) = rest.split_once('/').ok_or_else(denied)?;
+    Ok(send(
+        &format!("http://{host}"),
+        "GET",
+        &format!("/{path}"),
+        None,
+        None,
+    )?
+    .status)
+}
+
 /// `http://127.0.0.1:PORT`, with or without a slash at the end; nothing else is ever connected to.
 fn loopback(base: &str) -> io::Result<SocketAddr> {
     let refused = || {
