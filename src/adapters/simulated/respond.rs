@@ -16,6 +16,7 @@ const BACKGROUND: &[&str] = &[
     "/api/claude_cli_",
     "/api/claude_code",
     "/api/event_logging/",
+    "/api/directory/",
     "/api/eval/",
     "/api/features/",
     "/api/hello",

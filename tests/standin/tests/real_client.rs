@@ -154,7 +154,8 @@ fn the_usage_probe_returns_the_windows_that_were_set() {
         88.0,
         Resets::Empty,
     );
-    let mut running = world.start(
+    let one = Path::new("1");
+    let mut running = world.start_with(
         &dir,
         &[
             "-p",
@@ -167,6 +168,12 @@ fn the_usage_probe_returns_the_windows_that_were_set() {
             "--strict-mcp-config",
             "--settings",
             r#"{"disableAllHooks":true}"#,
+        ],
+        // With telemetry on, scoped windows are passed on in `limits` alone: `model_scoped` waits for a feature flag.
+        &[
+            ("DISABLE_TELEMETRY", one),
+            ("DISABLE_ERROR_REPORTING", one),
+            ("ENABLE_CLAUDEAI_MCP_SERVERS", Path::new("false")),
         ],
     );
     let question = json!({"type": "control_request", "request_id": "u",
@@ -183,7 +190,14 @@ fn the_usage_probe_returns_the_windows_that_were_set() {
     let limits = &answer["rate_limits"];
     assert_eq!(limits["five_hour"]["utilization"], 31.4);
     assert_eq!(limits["seven_day"]["resets_at"], 1_900_000_000.5);
-    assert_eq!(limits["model_scoped"][0]["display_name"], "Fable");
+    assert_eq!(
+        limits["limits"][2]["scope"]["model"]["display_name"],
+        "Fable"
+    );
+    assert_eq!(
+        limits["model_scoped"][0]["display_name"], "Fable",
+        "{limits:#}"
+    );
     assert!(json_of(&dir.join(".claude.json"))["cachedUsageUtilization"]["fetchedAtMs"].is_u64());
     assert!(
         service
