@@ -248,7 +248,8 @@ fn record(
         claimed_account_uuid: asked_ref.and_then(|asked| asked.claimed_account_uuid.clone()),
         session_id: request
             .header("x-claude-code-session-id")
-            .map(str::to_owned),
+            .map(str::to_owned)
+            .or_else(|| asked_ref.and_then(|asked| asked.claimed_session.clone())),
         user_agent: request.header("user-agent").map(str::to_owned),
         grant_type: body["grant_type"]
             .as_str()
