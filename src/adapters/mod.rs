@@ -7,3 +7,7 @@ pub mod files;
 pub mod leases;
 pub mod procs;
 pub mod stamp;
+//! One room per outside thing. The rooms do not know each other; `files` and `clock` are the floor they stand on.
+
+#[cfg(feature = "full")]
+pub mod simulated;

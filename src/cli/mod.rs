@@ -5,3 +5,4 @@
 pub fn main() -> u8 {
     0
 }
+pub mod demo;
