@@ -6,3 +6,6 @@ pub mod files;
 pub mod leases;
 pub mod procs;
 pub mod stamp;
+
+#[cfg(feature = "full")]
+pub mod store;
