@@ -11,3 +11,6 @@ pub mod stamp;
 
 #[cfg(feature = "full")]
 pub mod simulated;
+
+#[cfg(feature = "full")]
+pub mod store;

@@ -1,0 +1,470 @@
+//! Accounts: who they are and how they do.
+
+use super::{Outcome, Refusal, Store, StoreError, instant};
+use crate::core::account::{AccountId, check_label};
+use crate::core::accounts::label::unique;
+use crate::core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Whose login it is. A personal plan and a team seat of one person share everything but the organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The person's account at the service.
+    pub account_uuid: String,
+    /// The organisation whose plan pays.
+    pub organization_uuid: Option<String>,
+    /// Its name.
+    pub organization_name: Option<String>,
+    /// The address the person signs in with.
+    pub email: Option<String>,
+}
+
+/// One account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// Its number.
+    pub id: AccountId,
+    /// Its label, unique without regard to letter case.
+    pub label: String,
+    /// Whose login it is; none before the first sign-in.
+    pub identity: Option<Identity>,
+    /// Its `CLAUDE_CONFIG_DIR`, byte for byte what is exported.
+    pub config_dir: PathBuf,
+    /// When it was added or adopted.
+    pub added_at: Timestamp,
+    /// When its present login was made, as far as ccp saw that.
+    pub signed_in_at: Option<Timestamp>,
+    /// How it does.
+    pub health: Health,
+}
+
+/// How an account does. "Usage unknown" and "refused by the plan" are different things, and are kept apart.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Health {
+    /// The login is known to be dead.
+    pub needs_login: bool,
+    /// The last renewal of the login failed.
+    pub renewal_failed: bool,
+    /// A session was refused by the plan limit; until when.
+    pub limited_until: Option<Timestamp>,
+    /// Since when its usage cannot be found out, and why.
+    pub problem: Option<Problem>,
+    /// When its usage was last asked for.
+    pub probed_at: Option<Timestamp>,
+    /// How often it is sampled at present.
+    pub cadence: Option<Duration>,
+    /// Sessions found running under it that have no lease.
+    pub unleased_sessions: u32,
+}
+
+/// Why an account's usage is unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Since when.
+    pub since: Timestamp,
+    /// What went wrong last, for people; no secret.
+    pub text: String,
+}
+
+/// The label that a new account shall have.
+#[derive(Clone, Copy, Debug)]
+pub enum LabelWish<'a> {
+    /// This one; an error when it is taken.
+    Exactly(&'a str),
+    /// One like this, made unique.
+    Like(&'a str),
+}
+
+const COLUMNS: &str = "
+    a.id, a.label, a.email, a.account_uuid, a.organization_uuid, a.organization_name, a.config_dir, a.added_at,
+    a.signed_in_at, h.needs_login, h.renewal_failed, h.limited_until, h.unknown_since, h.problem, h.probed_at,
+    h.cadence, h.unleased_sessions";
+
+impl Store {
+    /// All accounts, by number.
+    pub fn accounts(&self) -> Outcome<Vec<Account>> {
+        self.read(list)
+    }
+
+    /// One account; none when there is no such row.
+    pub fn account(&self, id: AccountId) -> Outcome<Option<Account>> {
+        Ok(self.accounts()?.into_iter().find(|a| a.id == id))
+    }
+
+    /// Adds an account under the smallest number that has no row and is not `taken` (a directory, a credential, a lease
+    /// is left of an earlier one). Of many processes that add at once, each gets its own number.
+    pub fn insert_smallest_free(
+        &mut self,
+        label: LabelWish<'_>,
+        taken: impl Fn(AccountId) -> bool,
+        now: Timestamp,
+    ) -> Outcome<Account> {
+        let home = self.home.clone();
+        self.change(|t| {
+            let present = list(t)?;
+            let id = (1..=AccountId::MAX)
+                .filter_map(AccountId::new)
+                .find(|id| !present.iter().any(|a| a.id == *id) && !taken(*id))
+                .ok_or(StoreError::NoFreeNumber)?;
+            insert(t, &present, id, label, home.account(id), now)
+        })
+    }
+
+    /// Adds the account of a directory found on disk under that directory's number. None when the row is there already.
+    pub fn adopt(
+        &mut self,
+        id: AccountId,
+        label: LabelWish<'_>,
+        identity: &Identity,
+        now: Timestamp,
+    ) -> Outcome<Option<Account>> {
+        let dir = self.home.account(id);
+        self.change(|t| {
+            let present = list(t)?;
+            if present.iter().any(|a| a.id == id) {
+                return Ok(None);
+            }
+            let mut account = insert(t, &present, id, label, dir, now)?;
+            write_identity(t, id, identity)?;
+            account.identity = Some(identity.clone());
+            Ok(Some(account))
+        })
+    }
+
+    /// Renames an account. Returns the label as it is kept (trimmed).
+    pub fn set_label(&mut self, id: AccountId, label: &str) -> Outcome<String> {
+        let label = check_label(label).map_err(StoreError::Label)?.to_owned();
+        self.change(|t| {
+            refuse_taken(&list(t)?, &label, Some(id))?;
+            let changed = t.execute(
+                "UPDATE accounts SET label = ?2 WHERE id = ?1",
+                params![id.number(), label],
+            )?;
+            expect_row(changed, id)
+        })?;
+        Ok(label)
+    }
+
+    /// Renames an account to something like `wish`, made unique. Returns the label it got.
+    pub fn set_label_like(&mut self, id: AccountId, wish: &str) -> Outcome<String> {
+        self.change(|t| {
+            let present = list(t)?;
+            let organization = present
+                .iter()
+                .find(|a| a.id == id)
+                .ok_or(StoreError::NoAccount(id))?
+                .identity
+                .as_ref()
+                .and_then(|i| i.organization_name.clone());
+            let label = unique(wish, organization.as_deref(), |l| {
+                holder(&present, l, Some(id)).is_some()
+            });
+            t.execute(
+                "UPDATE accounts SET label = ?2 WHERE id = ?1",
+                params![id.number(), label],
+            )?;
+            Ok(label)
+        })
+    }
+
+    /// Records whose login it is. A different person or organisation than before starts with a clean record: the old
+    /// samples and limits were somebody else's.
+    pub fn set_identity(&mut self, id: AccountId, identity: &Identity) -> Outcome<()> {
+        self.change(|t| {
+            let before = list(t)?
+                .into_iter()
+                .find(|a| a.id == id)
+                .ok_or(StoreError::NoAccount(id))?
+                .identity;
+            let other = before.is_some_and(|b| !same_identity(&b, identity));
+            if other {
+                t.execute("DELETE FROM samples WHERE account = ?1", [id.number()])?;
+                t.execute(
+                    "UPDATE health SET limited_until = NULL, limited_reported = NULL WHERE account = ?1",
+                    [id.number()],
+                )?;
+            }
+            write_identity(t, id, identity)
+        })
+    }
+
+    /// Records a sign-in: the login is young and works.
+    pub fn set_signed_in(&mut self, id: AccountId, now: Timestamp) -> Outcome<()> {
+        self.change(|t| {
+            let changed = t.execute(
+                "UPDATE accounts SET signed_in_at = ?2 WHERE id = ?1",
+                params![id.number(), now.unix_ms()],
+            )?;
+            expect_row(changed, id)?;
+            t.execute(
+                "UPDATE health SET needs_login = 0, renewal_failed = 0 WHERE account = ?1",
+                [id.number()],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Records whether the login is known to be dead.
+    pub fn set_needs_login(&mut self, id: AccountId, needs: bool) -> Outcome<()> {
+        self.set_health(id, "needs_login", needs)
+    }
+
+    /// Records whether the last renewal of the login failed.
+    pub fn set_renewal_failed(&mut self, id: AccountId, failed: bool) -> Outcome<()> {
+        self.set_health(id, "renewal_failed", failed)
+    }
+
+    /// Records until when the plan refuses the account, as reported at `reported_at`; none lifts it. A report older
+    /// than the last one says nothing new. Returns whether it was taken.
+    pub fn set_limited_until(
+        &mut self,
+        id: AccountId,
+        until: Option<Timestamp>,
+        reported_at: Timestamp,
+    ) -> Outcome<bool> {
+        self.change(|t| {
+            let changed = t.execute(
+                "UPDATE health SET limited_until = ?2, limited_reported = ?3
+                 WHERE account = ?1 AND coalesce(limited_reported, ?3) <= ?3",
+                params![
+                    id.number(),
+                    until.map(Timestamp::unix_ms),
+                    reported_at.unix_ms()
+                ],
+            )?;
+            Ok(changed > 0)
+        })
+    }
+
+    /// Records that usage was asked for at `now`, and what stood in the way; the start of a problem is kept while it
+    /// lasts.
+    pub fn set_probed(
+        &mut self,
+        id: AccountId,
+        problem: Option<&str>,
+        now: Timestamp,
+    ) -> Outcome<()> {
+        self.change(|t| {
+            let changed = t.execute(
+                "UPDATE health SET probed_at = ?3, problem = ?2,
+                    unknown_since = CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(unknown_since, ?3) END
+                 WHERE account = ?1",
+                params![id.number(), problem, now.unix_ms()],
+            )?;
+            expect_row(changed, id)
+        })
+    }
+
+    /// Records how often the account is sampled at present.
+    pub fn set_cadence(&mut self, id: AccountId, cadence: Duration) -> Outcome<()> {
+        let ms = i64::try_from(cadence.as_millis()).unwrap_or(i64::MAX);
+        self.set_health(id, "cadence", ms)
+    }
+
+    /// Records how many sessions without a lease run under the account.
+    pub fn set_unleased_sessions(&mut self, id: AccountId, sessions: u32) -> Outcome<()> {
+        self.set_health(id, "unleased_sessions", sessions)
+    }
+
+    /// Removes an account with everything that is kept about it. One that is gone already is no error.
+    pub fn remove_account(&mut self, id: AccountId) -> Outcome<()> {
+        self.change(|t| {
+            // Samples, health, pins, picks, events and overlay state go with the row.
+            t.execute("DELETE FROM accounts WHERE id = ?1", [id.number()])?;
+            Ok(())
+        })
+    }
+
+    /// Accounts that are the same login twice, each group by number.
+    pub fn twins(&self) -> Outcome<Vec<Vec<AccountId>>> {
+        let accounts = self.accounts()?;
+        let mut groups: Vec<(&Identity, Vec<AccountId>)> = Vec::new();
+        for account in &accounts {
+            let Some(identity) = &account.identity else {
+                continue;
+            };
+            match groups.iter_mut().find(|(i, _)| same_identity(i, identity)) {
+                Some((_, ids)) => ids.push(account.id),
+                None => groups.push((identity, vec![account.id])),
+            }
+        }
+        Ok(groups
+            .into_iter()
+            .map(|(_, ids)| ids)
+            .filter(|ids| ids.len() > 1)
+            .collect())
+    }
+
+    fn set_health(
+        &mut self,
+        id: AccountId,
+        column: &'static str,
+        value: impl rusqlite::ToSql,
+    ) -> Outcome<()> {
+        self.change(|t| {
+            let statement = format!("UPDATE health SET {column} = ?2 WHERE account = ?1");
+            expect_row(t.execute(&statement, params![id.number(), value])?, id)
+        })
+    }
+}
+
+fn same_identity(a: &Identity, b: &Identity) -> bool {
+    a.account_uuid == b.account_uuid && a.organization_uuid == b.organization_uuid
+}
+
+fn expect_row(changed: usize, id: AccountId) -> Result<(), Refusal> {
+    if changed == 0 {
+        Err(StoreError::NoAccount(id).into())
+    } else {
+        Ok(())
+    }
+}
+
+fn insert(
+    connection: &Connection,
+    present: &[Account],
+    id: AccountId,
+    wish: LabelWish<'_>,
+    config_dir: PathBuf,
+    now: Timestamp,
+) -> Result<Account, Refusal> {
+    let label = match wish {
+        LabelWish::Exactly(text) => {
+            let label = check_label(text).map_err(StoreError::Label)?.to_owned();
+            refuse_taken(present, &label, None)?;
+            label
+        }
+        LabelWish::Like(text) => unique(text, None, |l| holder(present, l, None).is_some()),
+    };
+    connection.execute(
+        "INSERT INTO accounts (id, label, config_dir, added_at) VALUES (?1, ?2, ?3, ?4)",
+        params![
+            id.number(),
+            label,
+            config_dir.as_os_str().as_bytes(),
+            now.unix_ms()
+        ],
+    )?;
+    connection.execute("INSERT INTO health (account) VALUES (?1)", [id.number()])?;
+    Ok(Account {
+        id,
+        label,
+        identity: None,
+        config_dir,
+        added_at: now,
+        signed_in_at: None,
+        health: Health::default(),
+    })
+}
+
+fn write_identity(
+    connection: &Connection,
+    id: AccountId,
+    identity: &Identity,
+) -> Result<(), Refusal> {
+    let changed = connection.execute(
+        "UPDATE accounts SET account_uuid = ?2, organization_uuid = ?3, organization_name = ?4, email = ?5
+         WHERE id = ?1",
+        params![
+            id.number(),
+            identity.account_uuid,
+            identity.organization_uuid,
+            identity.organization_name,
+            identity.email
+        ],
+    )?;
+    expect_row(changed, id)
+}
+
+/// Who has this label, apart from `except`.
+fn holder(accounts: &[Account], label: &str, except: Option<AccountId>) -> Option<AccountId> {
+    let wanted = label.to_lowercase();
+    accounts
+        .iter()
+        .find(|a| Some(a.id) != except && a.label.to_lowercase() == wanted)
+        .map(|a| a.id)
+}
+
+fn refuse_taken(
+    accounts: &[Account],
+    label: &str,
+    except: Option<AccountId>,
+) -> Result<(), StoreError> {
+    match holder(accounts, label, except) {
+        Some(holder) => Err(StoreError::LabelTaken {
+            label: label.to_owned(),
+            holder,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// All accounts, by number.
+pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Account>> {
+    let mut statement = connection.prepare(&format!(
+        "SELECT {COLUMNS} FROM accounts a JOIN health h ON h.account = a.id ORDER BY a.id"
+    ))?;
+    let rows = statement.query_map([], from_row)?;
+    // The table holds no number that is no account's: it has a check.
+    rows.filter_map(Result::transpose).collect()
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Option<Account>> {
+    let Some(id) = AccountId::new(row.get(0)?) else {
+        return Ok(None);
+    };
+    let email = row.get(2)?;
+    let organization_uuid = row.get(4)?;
+    let organization_name = row.get(5)?;
+    let identity = row
+        .get::<_, Option<String>>(3)?
+        .map(|account_uuid| Identity {
+            account_uuid,
+            organization_uuid,
+            organization_name,
+            email,
+        });
+    let problem = match (row.get(12)?, row.get(13)?) {
+        (Some(since), Some(text)) => Some(Problem {
+            since: Timestamp::from_unix_ms(since),
+            text,
+        }),
+        _ => None,
+    };
+    Ok(Some(Account {
+        id,
+        label: row.get(1)?,
+        identity,
+        config_dir: PathBuf::from(OsString::from_vec(row.get(6)?)),
+        added_at: Timestamp::from_unix_ms(row.get(7)?),
+        signed_in_at: instant(row.get(8)?),
+        health: Health {
+            needs_login: row.get(9)?,
+            renewal_failed: row.get(10)?,
+            limited_until: instant(row.get(11)?),
+            problem,
+            probed_at: instant(row.get(14)?),
+            cadence: row
+                .get::<_, Option<i64>>(15)?
+                .and_then(|ms| u64::try_from(ms).ok())
+                .map(Duration::from_millis),
+            unleased_sessions: row.get(16)?,
+        },
+    }))
+}
+
+/// Whether there is such an account.
+pub(super) fn exists(connection: &Connection, id: AccountId) -> rusqlite::Result<bool> {
+    let found = connection
+        .query_row(
+            "SELECT 1 FROM accounts WHERE id = ?1",
+            [id.number()],
+            |_| Ok(()),
+        )
+        .optional()?;
+    Ok(found.is_some())
+}
