@@ -1,0 +1,636 @@
+//! Where the claude executable is. Everything it looks at comes in as an argument, and what it finds is a path: it
+//! starts nothing and knows no versions. Used on the way to exec, so each candidate costs one `stat`, and only one that
+//! could be executed costs more.
+
+use std::ffi::{CString, OsStr};
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The name that is looked for.
+const NAME: &str = "claude";
+
+/// Scripts longer than this are no wrappers around ccp: a person's wrapper is a few lines, claude's own is megabytes.
+const WRAPPER_MAX_BYTES: u64 = 4096;
+
+/// What `execvp` searches when there is no `PATH` (`_CS_PATH` of glibc and macOS, without the administrator's part).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Where npm installs for the whole machine, and Homebrew on Apple silicon.
+const SYSTEM_DIRS: &[&str] = &["/usr/local/bin", "/opt/homebrew/bin"];
+
+/// Where to look, and what to pass over.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// `CCP_CLAUDE`. A name without a slash is looked up in `path`, as a shell would.
+    pub forced: Option<&'a OsStr>,
+    /// `PATH`.
+    pub path: Option<&'a OsStr>,
+    /// What relative paths are relative to. An empty element of `PATH` means this directory.
+    pub cwd: &'a Path,
+    /// The person's home directory.
+    pub user_home: Option<&'a Path>,
+    /// `npm_config_prefix` and `NPM_CONFIG_PREFIX`, as far as they are set.
+    pub npm_prefixes: &'a [&'a OsStr],
+    /// ccp's own executables. Whatever is one of them, by any name or link, is not claude.
+    pub own: &'a [PathBuf],
+    /// Candidates to pass over, for instance because they could not be executed a moment ago.
+    pub skip: &'a [PathBuf],
+}
+
+/// Why there is no claude to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// `CCP_CLAUDE` names it, and it cannot be it.
+    Forced {
+        /// What it names.
+        path: PathBuf,
+        /// What is wrong with that.
+        reason: Refusal,
+    },
+    /// None of the places has one.
+    Nowhere {
+        /// Every candidate that was looked at, in order.
+        tried: Vec<PathBuf>,
+        /// Those that are there and were refused.
+        refused: Vec<(PathBuf, Refusal)>,
+    },
+}
+
+/// Why a candidate is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is none, or a link leads nowhere or in circles.
+    Missing,
+    /// A directory, a socket, a device.
+    NotAFile,
+    /// This user may not execute it.
+    NotExecutable,
+    /// It is ccp, or a script that calls ccp: running it would never end.
+    Ourselves,
+    /// [`Search::skip`] lists it.
+    Skipped,
+}
+
+impl Refusal {
+    /// As the tail of a sentence that names the path.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "does not exist",
+            Self::NotAFile => "is not a file",
+            Self::NotExecutable => "is not executable",
+            Self::Ourselves => "is ccp itself or a script that calls it",
+            Self::Skipped => "could not be executed",
+        }
+    }
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forced { path, reason } => {
+                write!(
+                    f,
+                    "CCP_CLAUDE names {}, which {}",
+                    path.display(),
+                    reason.reason()
+                )
+            }
+            Self::Nowhere { tried, refused } => {
+                write!(f, "claude not found in {} places", tried.len())?;
+                for (path, reason) in refused {
+                    write!(f, "; {} {}", path.display(), reason.reason())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotFound {}
+
+/// Finds the claude executable: `CCP_CLAUDE`, `PATH`, `~/.local/bin`, `~/.claude/local`, the npm prefix. The path
+/// returned is absolute when [`Search::cwd`] is.
+pub fn find(search: &Search<'_>) -> Result<PathBuf, NotFound> {
+    find_with(search, SYSTEM_DIRS)
+}
+
+fn find_with(
+    search: &Search<'_>,
+    system_dirs: &'static [&'static str],
+) -> Result<PathBuf, NotFound> {
+    let mut judge = Judge {
+        search,
+        own: None,
+        skip: None,
+    };
+    if let Some(forced) = search.forced.filter(|f| !f.is_empty()) {
+        return find_forced(forced, search, &mut judge);
+    }
+    let mut tried = Vec::new();
+    let mut refused = Vec::new();
+    for candidate in candidates(search, system_dirs) {
+        if tried.contains(&candidate) {
+            continue;
+        }
+        match judge.refusal(&candidate) {
+            None => return Ok(candidate),
+            Some(Refusal::Missing) => {}
+            Some(reason) => refused.push((candidate.clone(), reason)),
+        }
+        tried.push(candidate);
+    }
+    Err(NotFound::Nowhere { tried, refused })
+}
+
+fn find_forced(
+    forced: &OsStr,
+    search: &Search<'_>,
+    judge: &mut Judge<'_>,
+) -> Result<PathBuf, NotFound> {
+    let mut first_problem = None;
+    let candidates: Vec<PathBuf> = if forced.as_bytes().contains(&b'/') {
+        vec![search.cwd.join(forced)]
+    } else {
+        path_dirs(search).map(|dir| dir.join(forced)).collect()
+    };
+    for candidate in candidates {
+        match judge.refusal(&candidate) {
+            None => return Ok(candidate),
+            Some(Refusal::Missing) => {}
+            Some(reason) => {
+                first_problem.get_or_insert((candidate, reason));
+            }
+        }
+    }
+    let (path, reason) = first_problem.unwrap_or((PathBuf::from(forced), Refusal::Missing));
+    Err(NotFound::Forced { path, reason })
+}
+
+fn path_dirs<'a>(search: &Search<'a>) -> impl Iterator<Item = PathBuf> + use<'a> {
+    let cwd = search.cwd;
+    let path = search.path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    path.as_bytes()
+        .split(|byte| *byte == b':')
+        .map(move |element| {
+            if element.is_empty() {
+                cwd.to_owned()
+            } else {
+                cwd.join(OsStr::from_bytes(element))
+            }
+        })
+}
+
+fn candidates<'a>(
+    search: &Search<'a>,
+    system_dirs: &'static [&'static str],
+) -> impl Iterator<Item = PathBuf> + use<'a> {
+    let home = |below: &'static str| search.user_home.map(|home| home.join(below)).into_iter();
+    let cwd = search.cwd;
+    path_dirs(search)
+        .chain(home(".local/bin"))
+        .chain(home(".claude/local"))
+        .chain(
+            search
+                .npm_prefixes
+                .iter()
+                .filter(|prefix| !prefix.is_empty())
+                .map(move |prefix| cwd.join(prefix).join("bin")),
+        )
+        .chain(home(".npm-global/bin"))
+        .chain(system_dirs.iter().map(PathBuf::from))
+        .map(|dir| dir.join(NAME))
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+fn file_id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
+
+fn file_ids(paths: &[PathBuf]) -> Vec<FileId> {
+    let metadata = paths.iter().filter_map(|path| fs::metadata(path).ok());
+    metadata.map(|m| file_id(&m)).collect()
+}
+
+/// Judges candidates; looks its own executables up once, and only when there is something to compare with.
+struct Judge<'a> {
+    search: &'a Search<'a>,
+    own: Option<Vec<FileId>>,
+    skip: Option<Vec<FileId>>,
+}
+
+impl Judge<'_> {
+    fn refusal(&mut self, candidate: &Path) -> Option<Refusal> {
+        let Ok(metadata) = fs::metadata(candidate) else {
+            return Some(Refusal::Missing);
+        };
+        if !metadata.is_file() {
+            return Some(Refusal::NotAFile);
+        }
+        let search = self.search;
+        let id = file_id(&metadata);
+        if self
+            .own
+            .get_or_insert_with(|| file_ids(search.own))
+            .contains(&id)
+        {
+            return Some(Refusal::Ourselves);
+        }
+        if !is_executable(candidate) {
+            return Some(Refusal::NotExecutable);
+        }
+        if self
+            .skip
+            .get_or_insert_with(|| file_ids(search.skip))
+            .contains(&id)
+        {
+            return Some(Refusal::Skipped);
+        }
+        if metadata.len() <= WRAPPER_MAX_BYTES && is_wrapper(candidate) {
+            return Some(Refusal::Ourselves);
+        }
+        None
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: the pointer is a C string that lives through the call; nothing is written.
+    unsafe { libc::access(path.as_ptr(), libc::X_OK) == 0 }
+}
+
+fn is_wrapper(path: &Path) -> bool {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| {
+        file.take(WRAPPER_MAX_BYTES)
+            .read_to_end(&mut text)
+            .map(|_| ())
+    });
+    read.is_ok() && calls_ccp(&text)
+}
+
+/// Whether a script has a line that calls `ccp` or `ccpd`. A heuristic about shell scripts: it looks for the word where
+/// a command stands, so that a path or an argument of that name does not count.
+#[must_use]
+fn calls_ccp(script: &[u8]) -> bool {
+    let Some(rest) = script.strip_prefix(b"#!") else {
+        return false;
+    };
+    let mut lines = rest.split(|byte| *byte == b'\n');
+    let interpreter = lines.next().unwrap_or_default();
+    command_calls_ccp(interpreter)
+        || lines
+            .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
+            .flat_map(|line| line.split(|byte| b";&|()`".contains(byte)))
+            .any(command_calls_ccp)
+}
+
+/// Words that may stand before the command that is run.
+const PREFIXES: &[&[u8]] = &[
+    b"exec", b"command", b"builtin", b"env", b"eval", b"nohup", b"nice", b"time", b"sudo", b"if",
+    b"then", b"else", b"elif", b"while", b"do", b"!", b"{",
+];
+
+fn command_calls_ccp(command: &[u8]) -> bool {
+    let words = command
+        .split(u8::is_ascii_whitespace)
+        .map(|word| trim_quotes(word.strip_prefix(b"$").unwrap_or(word)))
+        .filter(|word| !word.is_empty());
+    let mut is_argument_of_option = false;
+    for word in words {
+        if std::mem::take(&mut is_argument_of_option) {
+            continue;
+        }
+        let name = word.rsplit(|byte| *byte == b'/').next().unwrap_or(word);
+        if name == b"ccp" || name == b"ccpd" {
+            return true;
+        }
+        match word {
+            // `command -v ccp` asks whether there is one.
+            b"-v" | b"-V" => return false,
+            // `exec -a NAME`, `env -u NAME`, `nice -n N`.
+            b"-a" | b"-u" | b"-n" => is_argument_of_option = true,
+            _ if word.starts_with(b"-") || is_assignment(word) => {}
+            _ if PREFIXES.contains(&name) => {}
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn trim_quotes(mut word: &[u8]) -> &[u8] {
+    while let [b'"' | b'\'', rest @ ..] | [rest @ .., b'"' | b'\''] = word {
+        word = rest;
+    }
+    word
+}
+
+fn is_assignment(word: &[u8]) -> bool {
+    let name = word.split(|byte| *byte == b'=').next().unwrap_or_default();
+    name.len() < word.len()
+        && !name.is_empty()
+        && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests build files to be found")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A directory in which rows build what they need: `real/`, `own/ccp`, `own/ccpd`.
+    struct Place {
+        dir: tempfile::TempDir,
+        own: Vec<PathBuf>,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().expect("a directory");
+            let own = vec![dir.path().join("own/ccp"), dir.path().join("own/ccpd")];
+            let place = Self { dir, own };
+            place.file("own/ccp", 0o755, "ccp itself");
+            place.file("own/ccpd", 0o755, "ccpd itself");
+            place
+        }
+
+        fn at(&self, relative: &str) -> PathBuf {
+            self.dir.path().join(relative)
+        }
+
+        fn file(&self, relative: &str, mode: u32, text: &str) {
+            let path = self.at(relative);
+            fs::create_dir_all(path.parent().expect("has a parent")).expect("creates");
+            fs::write(&path, text).expect("writes");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("sets the mode");
+        }
+
+        fn link(&self, target: &str, relative: &str) {
+            let path = self.at(relative);
+            fs::create_dir_all(path.parent().expect("has a parent")).expect("creates");
+            symlink(target, path).expect("links");
+        }
+
+        /// Looks in `path` (relative to the place), with everything else set up and nothing forced.
+        fn find_in(&self, path: &OsStr) -> Result<PathBuf, NotFound> {
+            let home = self.at("home");
+            let prefix = self.at("prefix");
+            find_with(
+                &Search {
+                    forced: None,
+                    path: Some(path),
+                    cwd: self.dir.path(),
+                    user_home: Some(&home),
+                    npm_prefixes: &[prefix.as_os_str()],
+                    own: &self.own,
+                    skip: &[],
+                },
+                &[],
+            )
+        }
+
+        /// What was found, relative to the place; or what was refused and why.
+        fn shown(&self, path: &OsStr) -> String {
+            let relative = |p: &Path| {
+                let p = p.strip_prefix(self.dir.path()).unwrap_or(p);
+                p.to_string_lossy().into_owned()
+            };
+            match self.find_in(path) {
+                Ok(path) => relative(&path),
+                Err(NotFound::Nowhere { refused, .. }) => refused
+                    .iter()
+                    .map(|(path, reason)| format!("{} {reason:?}", relative(path)))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                Err(forced) => forced.to_string(),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(build: impl Fn(&Place), path: &str, expected: &str) {
+        let place = Place::new();
+        build(&place);
+        assert_eq!(place.shown(OsStr::new(path)), expected, "{path}");
+    }
+
+    #[test]
+    fn the_first_that_can_be_run_is_taken() {
+        let real = |p: &Place, dir: &str| p.file(&format!("{dir}/claude"), 0o755, "\x7fELF");
+        check(|p| real(p, "a"), "a:b", "a/claude");
+        check(
+            |p| {
+                real(p, "a");
+                real(p, "b");
+            },
+            "b:a",
+            "b/claude",
+        );
+        check(|p| real(p, "b"), "missing:b", "b/claude");
+        check(|p| real(p, "."), "", "claude");
+        check(|p| real(p, "."), "missing::x", "claude");
+        check(|p| real(p, "a/b"), "./a/b", "a/b/claude");
+        check(
+            |p| real(p, "home/.local/bin"),
+            "x",
+            "home/.local/bin/claude",
+        );
+        check(
+            |p| real(p, "home/.claude/local"),
+            "x",
+            "home/.claude/local/claude",
+        );
+        check(|p| real(p, "prefix/bin"), "x", "prefix/bin/claude");
+        check(
+            |p| real(p, "home/.npm-global/bin"),
+            "x",
+            "home/.npm-global/bin/claude",
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_passed_over_and_named() {
+        check(
+            |p| p.file("a/claude", 0o644, "text"),
+            "a",
+            "a/claude NotExecutable",
+        );
+        check(
+            |p| p.file("a/claude/x", 0o755, ""),
+            "a",
+            "a/claude NotAFile",
+        );
+        check(|p| p.link("nowhere", "a/claude"), "a", "");
+        check(|p| p.link("claude", "a/claude"), "a", "");
+        check(
+            |p| {
+                p.file("a/claude", 0o644, "text");
+                p.file("b/claude", 0o755, "\x7fELF");
+            },
+            "a:b",
+            "b/claude",
+        );
+    }
+
+    #[test]
+    fn ccp_is_never_taken_for_claude() {
+        check(
+            |p| p.link("../own/ccp", "a/claude"),
+            "a",
+            "a/claude Ourselves",
+        );
+        check(
+            |p| {
+                p.link("../own/ccpd", "b/one");
+                p.link("../b/one", "a/claude");
+            },
+            "a",
+            "a/claude Ourselves",
+        );
+        check(
+            |p| {
+                fs::create_dir(p.at("a")).expect("creates");
+                fs::hard_link(p.at("own/ccp"), p.at("a/claude")).expect("links");
+            },
+            "a",
+            "a/claude Ourselves",
+        );
+        check(
+            |p| p.file("a/claude", 0o755, "#!/bin/sh\nexec ccp run \"$@\"\n"),
+            "a",
+            "a/claude Ourselves",
+        );
+        check(
+            |p| {
+                p.file("a/claude", 0o755, "#!/bin/sh\nexec ccp run \"$@\"\n");
+                p.link("../own/ccp", "b/claude");
+                p.file("c/claude", 0o755, "#!/bin/sh\nexec /opt/claude \"$@\"\n");
+            },
+            "a:b:c",
+            "c/claude",
+        );
+        let long = format!("#!/usr/bin/env node\n{}\nccp run\n", "x".repeat(5000));
+        check(|p| p.file("a/claude", 0o755, &long), "a", "a/claude");
+    }
+
+    #[test]
+    fn a_script_calls_ccp_where_a_command_stands() {
+        let rows = [
+            ("exec ccp run \"$@\"", true),
+            ("  exec \"/usr/local/bin/ccp\" run \"$@\"", true),
+            ("'ccpd' run -- \"$@\"", true),
+            ("X=1 exec -a claude ccp run", true),
+            ("command -v ccp >/dev/null && exec ccp run \"$@\"", true),
+            ("if true; then ccp run; fi", true),
+            ("env -u FOO CCP_ACCOUNT=2 ccp run", true),
+            ("exec $(command -v ccp) run", false),
+            ("# exec ccp run", false),
+            ("cd ~/src/ccp", false),
+            ("exec /opt/ccp/claude \"$@\"", false),
+            ("CCP_ACCOUNT=1 exec claude.real", false),
+            ("ccpx run", false),
+            ("echo ccp", false),
+            ("", false),
+        ];
+        for (line, expected) in rows {
+            let script = format!("#!/bin/sh\n{line}\n");
+            assert_eq!(calls_ccp(script.as_bytes()), expected, "{line}");
+            assert!(!calls_ccp(line.as_bytes()), "not a script: {line}");
+        }
+        assert!(calls_ccp(b"#!/usr/bin/env ccp\n"));
+        assert!(!calls_ccp(b"#!/usr/bin/env -S node --x\nfoo\n"));
+        assert!(!calls_ccp(b"#!\xff\xfe\n\x00\xff"));
+    }
+
+    #[test]
+    fn path_elements_are_bytes() {
+        let place = Place::new();
+        let odd = OsStr::from_bytes(b"bin-\xff\xfe");
+        let dir = place.dir.path().join(odd);
+        if fs::create_dir(&dir).is_err() {
+            // APFS stores no name that is not UTF-8.
+            return;
+        }
+        fs::write(dir.join("claude"), "\x7fELF").expect("writes");
+        fs::set_permissions(dir.join("claude"), fs::Permissions::from_mode(0o755)).expect("sets");
+        assert_eq!(place.find_in(odd), Ok(dir.join("claude")));
+    }
+
+    #[track_caller]
+    fn check_forced(place: &Place, forced: &str, expected: Result<&str, Refusal>) {
+        let found = find_with(
+            &Search {
+                forced: Some(OsStr::new(forced)),
+                path: Some(OsStr::new("a:b")),
+                cwd: place.dir.path(),
+                user_home: None,
+                npm_prefixes: &[],
+                own: &place.own,
+                skip: &[],
+            },
+            &[],
+        );
+        let found = found.map_err(|error| match error {
+            NotFound::Forced { reason, .. } => reason,
+            other @ NotFound::Nowhere { .. } => panic!("{other}"),
+        });
+        assert_eq!(found, expected.map(|p| place.at(p)), "{forced}");
+    }
+
+    #[test]
+    fn what_ccp_claude_names_is_taken_or_refused_by_name() {
+        let place = Place::new();
+        place.file("a/claude", 0o755, "\x7fELF");
+        place.file("b/beta", 0o755, "\x7fELF");
+        place.file("b/plain", 0o644, "text");
+        check_forced(&place, "b/beta", Ok("b/beta"));
+        check_forced(&place, "beta", Ok("b/beta"));
+        check_forced(&place, "b/plain", Err(Refusal::NotExecutable));
+        check_forced(&place, "plain", Err(Refusal::NotExecutable));
+        check_forced(&place, "./gone", Err(Refusal::Missing));
+        check_forced(&place, "gone", Err(Refusal::Missing));
+        check_forced(&place, "own/ccp", Err(Refusal::Ourselves));
+        check_forced(&place, "./a", Err(Refusal::NotAFile));
+    }
+
+    #[test]
+    fn a_candidate_to_skip_is_skipped_under_every_name() {
+        let place = Place::new();
+        place.file("a/claude", 0o755, "\x7fELF");
+        place.link("../a/claude", "b/claude");
+        place.file("c/claude", 0o755, "\x7fELF");
+        let found = find_with(
+            &Search {
+                forced: None,
+                path: Some(OsStr::new("a:b:c")),
+                cwd: place.dir.path(),
+                user_home: None,
+                npm_prefixes: &[],
+                own: &place.own,
+                skip: &[place.at("a/claude")],
+            },
+            &[],
+        );
+        assert_eq!(found, Ok(place.at("c/claude")));
+    }
+
+    #[test]
+    fn the_error_names_what_was_there() {
+        let error = NotFound::Nowhere {
+            tried: vec!["/a/claude".into(), "/b/claude".into()],
+            refused: vec![("/b/claude".into(), Refusal::Ourselves)],
+        };
+        assert_eq!(
+            error.to_string(),
+            "claude not found in 2 places; /b/claude is ccp itself or a script that calls it"
+        );
+    }
+}
