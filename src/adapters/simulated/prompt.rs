@@ -1,0 +1,139 @@
+//! Reading a message request: which prompt it carries, and what a scripted prompt asks the service to do.
+
+use serde_json::{Value, json};
+
+/// Text that clients add to a prompt on their own.
+const REMINDER: &str = "<system-reminder>";
+
+/// What matters in a message request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Asked {
+    pub model: String,
+    pub prompt: String,
+    pub messages: usize,
+    pub max_tokens: Option<u64>,
+    pub stream: bool,
+    /// Results of the tools called since the prompt.
+    pub tool_results: Vec<String>,
+    /// JSON schema that the answer has to fit.
+    pub schema: Option<Value>,
+    pub claimed_account_uuid: Option<String>,
+}
+
+/// A tool call that a prompt scripts: `[[tool:Bash:echo hi]]`, `[[tool:Read:{"file_path":"/etc/hosts"}]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ScriptedTool {
+    pub name: String,
+    pub input: Value,
+}
+
+/// Reads the body of `POST /v1/messages`; missing parts are empty.
+pub(super) fn parse(body: &Value) -> Asked {
+    let empty = Vec::new();
+    let messages = body["messages"].as_array().unwrap_or(&empty);
+    let mut asked = Asked {
+        model: body["model"].as_str().unwrap_or("simulated").to_owned(),
+        messages: messages.len(),
+        max_tokens: body["max_tokens"].as_u64(),
+        stream: body["stream"].as_bool().unwrap_or(false),
+        schema: schema_of(body),
+        claimed_account_uuid: claimed_account(body),
+        ..Asked::default()
+    };
+    for message in messages
+        .iter()
+        .rev()
+        .filter(|message| message["role"] == "user")
+    {
+        let (text, mut results) = read_content(&message["content"]);
+        let is_result = !results.is_empty();
+        results.append(&mut asked.tool_results);
+        asked.tool_results = results;
+        if !is_result && !text.is_empty() {
+            asked.prompt = text;
+            break;
+        }
+    }
+    asked
+}
+
+/// Own text, and the tool results among the blocks.
+fn read_content(content: &Value) -> (String, Vec<String>) {
+    let mut results = Vec::new();
+    let mut prompt = String::new();
+    for block in as_blocks(content) {
+        match block["type"].as_str() {
+            Some("tool_result") => results.push(plain_text(&block["content"])),
+            Some("text") => {
+                let text = block["text"].as_str().unwrap_or_default();
+                if !text.trim_start().starts_with(REMINDER) && !text.trim().is_empty() {
+                    prompt = text.to_owned();
+                }
+            }
+            _ => {}
+        }
+    }
+    (prompt, results)
+}
+
+fn as_blocks(content: &Value) -> Vec<Value> {
+    match content {
+        Value::String(text) => vec![json!({"type": "text", "text": text})],
+        Value::Array(blocks) => blocks.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn plain_text(content: &Value) -> String {
+    let texts = as_blocks(content);
+    texts
+        .iter()
+        .filter_map(|block| block["text"].as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn schema_of(body: &Value) -> Option<Value> {
+    [&body["output_config"]["format"], &body["output_format"]]
+        .into_iter()
+        .find(|format| format["type"] == "json_schema")
+        .map(|format| format["schema"].clone())
+}
+
+fn claimed_account(body: &Value) -> Option<String> {
+    let user: Value = serde_json::from_str(body["metadata"]["user_id"].as_str()?).ok()?;
+    user["account_uuid"].as_str().map(str::to_owned)
+}
+
+/// The tools a prompt scripts, in order.
+pub(super) fn scripted_tools(prompt: &str) -> Vec<ScriptedTool> {
+    markers(prompt, "[[tool:")
+        .filter_map(|marker| {
+            let (name, input) = marker.split_once(':')?;
+            let input = match serde_json::from_str(input) {
+                Ok(Value::Object(object)) => Value::Object(object),
+                _ => json!({"command": input, "description": "scripted by the prompt"}),
+            };
+            Some(ScriptedTool {
+                name: name.to_owned(),
+                input,
+            })
+        })
+        .collect()
+}
+
+/// `[[wait:500]]`: the answer takes so many milliseconds, at most a minute.
+pub(super) fn scripted_wait(prompt: &str) -> Option<u64> {
+    markers(prompt, "[[wait:")
+        .next()?
+        .parse()
+        .ok()
+        .map(|millis: u64| millis.min(60_000))
+}
+
+fn markers<'a>(prompt: &'a str, opening: &'a str) -> impl Iterator<Item = &'a str> {
+    prompt
+        .split(opening)
+        .skip(1)
+        .filter_map(|rest| rest.split_once("]]").map(|(marker, _)| marker))
+}

@@ -1,0 +1,3 @@
+//! `ccp demo`: the whole product in a throw-away home against the simulated service.
+
+pub mod client;

@@ -1,0 +1,73 @@
+//! Where the clients are that tests run: the real one as pinned, and the built-in pretend one.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The pinned real client, where `npm ci` has put it.
+#[must_use]
+pub fn real_claude() -> Option<PathBuf> {
+    let link = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/node_modules/.bin/claude");
+    link.canonicalize().ok()
+}
+
+/// The same; where it is absent it says so, and under `CI=true` that is a failure.
+///
+/// # Panics
+/// When `CI` is `true` and the client is not installed.
+#[must_use]
+pub fn require_real_claude() -> Option<PathBuf> {
+    let found = real_claude();
+    if found.is_none() {
+        assert!(
+            env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "the real client is not installed: run `npm ci` in tests/node"
+        );
+        eprintln!("SKIPPED: the real client is not installed (run `npm ci` in tests/node)");
+    }
+    found
+}
+
+/// The `fake-claude` executable, built from the present sources when cargo runs the tests.
+///
+/// # Panics
+/// When it cannot be built, or is not there.
+#[must_use]
+pub fn fake_claude() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let test = env::current_exe().expect("a test knows its own executable");
+        let profile = test
+            .ancestors()
+            .nth(2)
+            .expect("tests are in target/<profile>/deps");
+        // Cargo builds the executables of a package only for that package's own tests: others ask for it here.
+        if let Some(cargo) = env::var_os("CARGO") {
+            let mut build = Command::new(cargo);
+            build.args([
+                "build",
+                "--quiet",
+                "--package",
+                "ccp-standin",
+                "--bin",
+                "fake-claude",
+            ]);
+            build
+                .arg("--target-dir")
+                .arg(profile.parent().expect("a profile is below the target dir"));
+            if profile.ends_with("release") {
+                build.arg("--release");
+            }
+            build.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+            let status = build.status().expect("cargo is what runs this test");
+            assert!(status.success(), "fake-claude does not build");
+        }
+        let built = profile.join("fake-claude");
+        assert!(
+            built.exists(),
+            "build it first: cargo build -p ccp-standin --bin fake-claude"
+        );
+        built
+    })
+}
