@@ -1,5 +1,5 @@
 //! One room per outside thing. The rooms do not know each other; `clock`, `files` and `procs` are the ground they stand
-//! on, and all that the launcher needs beside `leases` and `stamp`.
+//! on, and all that the launcher needs beside `claude_path`, `leases` and `stamp`.
 
 pub mod claude_path;
 pub mod clock;
@@ -7,8 +7,13 @@ pub mod files;
 pub mod leases;
 pub mod procs;
 pub mod stamp;
-//! One room per outside thing. The rooms do not know each other; `files` and `clock` are the floor they stand on.
 
+#[cfg(feature = "full")]
+pub mod agent;
+#[cfg(feature = "full")]
+pub mod claude_api;
+#[cfg(feature = "full")]
+pub mod creds;
 #[cfg(feature = "full")]
 pub mod simulated;
 

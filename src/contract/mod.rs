@@ -10,3 +10,5 @@ pub mod vars;
 
 #[cfg(feature = "full")]
 pub mod settings;
+#[cfg(feature = "full")]
+pub mod usage_body;
