@@ -271,8 +271,7 @@ fn refused_room(room: &Room, place: &[&str], inside: &[&str]) -> Option<String> 
             )
         });
     }
-    let allowed =
-        inside.first() == Some(&room.name) || room.below.iter().any(|prefix| below(&prefix));
+    let allowed = inside.first() == Some(&room.name) || room.below.iter().any(below);
     (!allowed).then(|| {
         let may = if room.below.is_empty() {
             "itself alone".to_owned()
