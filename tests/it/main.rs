@@ -1,3 +1,5 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
 
+mod exec;
+mod support;
 mod tidy;
