@@ -237,18 +237,18 @@ fn with_a_tight_mask_and_tight_limits() {
 
 #[test]
 fn in_a_process_group_or_session_of_its_own() {
-    // SAFETY: between fork and exec.
     compare(
         || {
+            // SAFETY: between fork and exec; takes numbers.
             unsafe { libc::setpgid(0, 0) };
             Ok(())
         },
         &[],
         &[],
     );
-    // SAFETY: between fork and exec.
     compare(
         || {
+            // SAFETY: between fork and exec; takes nothing.
             unsafe { libc::setsid() };
             Ok(())
         },

@@ -1,5 +1,6 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
 
 mod exec;
+mod launch;
 mod support;
 mod tidy;
