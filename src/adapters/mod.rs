@@ -4,5 +4,7 @@
 pub mod clock;
 pub mod files;
 pub mod leases;
+#[cfg(feature = "full")]
+pub mod overlay;
 pub mod procs;
 pub mod stamp;
