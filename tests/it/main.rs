@@ -4,3 +4,4 @@ mod exec;
 mod launch;
 mod support;
 mod tidy;
+mod overlay;
