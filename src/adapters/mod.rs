@@ -8,4 +8,8 @@ pub mod procs;
 pub mod stamp;
 
 #[cfg(feature = "full")]
+pub mod foreign;
+#[cfg(feature = "full")]
+pub mod inbox;
+#[cfg(feature = "full")]
 pub mod store;

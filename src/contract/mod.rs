@@ -9,4 +9,8 @@ pub mod snapshot;
 pub mod vars;
 
 #[cfg(feature = "full")]
+pub mod report;
+#[cfg(feature = "full")]
 pub mod settings;
+#[cfg(feature = "full")]
+pub mod status;
