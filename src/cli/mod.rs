@@ -1,1 +1,3 @@
 //! The command line of `ccpd`: one file per command.
+
+pub mod context;
