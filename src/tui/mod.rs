@@ -3,5 +3,11 @@
 //!
 //! Refuses to know where that document comes from, and decides nothing about accounts.
 
+pub mod app;
+pub mod detail;
+pub mod draw;
+pub mod rows;
+pub mod screen;
 pub mod sums;
+pub mod table;
 pub mod times;

@@ -154,7 +154,11 @@ pub fn flags(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Vec<St
     }
     flags.extend(account.extra.as_ref().and_then(overage));
     for model in &account.models {
-        let used = usage(Some(model.used_pct)).text;
+        // An unknown share of one model says nothing worth a flag.
+        let Some(used) = model.used_pct else {
+            continue;
+        };
+        let used = usage(Some(used)).text;
         flags.push(format!("{} {used}", printable(&model.model).to_uppercase()));
     }
     if set("pinned") {

@@ -37,22 +37,6 @@ pub fn instant(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     }
 }
 
-/// `3:58:07 PM`: for what moves while one looks at it.
-#[must_use]
-pub fn with_seconds(at: Timestamp, zone: &TimeZone) -> String {
-    zoned(at, zone).map_or_else(
-        || "-".to_owned(),
-        |z| z.strftime("%-I:%M:%S %p").to_string(),
-    )
-}
-
-/// The instant as RFC 3339 in UTC, whole seconds; none for one that no calendar holds.
-#[must_use]
-pub fn rfc3339(at: Timestamp) -> Option<String> {
-    let second = jiff::Timestamp::from_second(at.unix_seconds()).ok()?;
-    Some(second.to_string())
-}
-
 fn nearest_minute(at: Timestamp, now: Timestamp) -> Timestamp {
     if at <= now {
         return at;
@@ -184,10 +168,5 @@ mod tests {
         let now = at("2026-06-10T14:00:00Z");
         assert_eq!(instant(far, now, &TimeZone::UTC), "-");
         assert_eq!(instant(now, far, &TimeZone::UTC), "-");
-        assert_eq!(rfc3339(far), None);
-        assert_eq!(
-            rfc3339(at("2026-06-10T14:00:00.9Z")).as_deref(),
-            Some("2026-06-10T14:00:00Z")
-        );
     }
 }
