@@ -2,7 +2,7 @@
 
 use super::{Outcome, Refusal, Store, StoreError, instant};
 use crate::core::account::{AccountId, check_label};
-use crate::core::accounts::label::unique;
+use crate::core::accounts::label::{from_identity, unique};
 use crate::core::claude_json::identity::Identity;
 use crate::core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -65,6 +65,8 @@ pub enum LabelWish<'a> {
     Exactly(&'a str),
     /// One like this, made unique.
     Like(&'a str),
+    /// One that the identity suggests, made unique.
+    Of(&'a Identity),
 }
 
 const COLUMNS: &str = "
@@ -327,6 +329,11 @@ fn insert(
             label
         }
         LabelWish::Like(text) => unique(text, None, |l| holder(present, l, None).is_some()),
+        LabelWish::Of(identity) => {
+            let organization = identity.organization_name.as_deref();
+            let wish = from_identity(identity.email.as_deref(), organization);
+            unique(&wish, organization, |l| holder(present, l, None).is_some())
+        }
     };
     connection.execute(
         "INSERT INTO accounts (id, label, config_dir, added_at) VALUES (?1, ?2, ?3, ?4)",
