@@ -1,5 +1,9 @@
 //! The process table: who runs since when, and on which machine that is.
 
+#[cfg(feature = "full")]
+pub mod environment;
+#[cfg(feature = "full")]
+pub mod interrupt;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
