@@ -17,5 +17,8 @@ pub mod creds;
 #[cfg(feature = "full")]
 pub mod simulated;
 
+pub mod foreign;
+#[cfg(feature = "full")]
+pub mod inbox;
 #[cfg(feature = "full")]
 pub mod store;

@@ -29,3 +29,6 @@ fn dispatch(command: Option<Command>) -> Outcome {
         _ => Err(Failure::new("not built yet")),
     }
 }
+//! The command line of `ccpd`: one file per command.
+
+pub mod context;

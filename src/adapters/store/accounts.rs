@@ -2,26 +2,14 @@
 
 use super::{Outcome, Refusal, Store, StoreError, instant};
 use crate::core::account::{AccountId, check_label};
-use crate::core::accounts::label::unique;
+use crate::core::accounts::label::{from_identity, unique};
+use crate::core::claude_json::identity::Identity;
 use crate::core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Whose login it is. A personal plan and a team seat of one person share everything but the organisation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// The person's account at the service.
-    pub account_uuid: String,
-    /// The organisation whose plan pays.
-    pub organization_uuid: Option<String>,
-    /// Its name.
-    pub organization_name: Option<String>,
-    /// The address the person signs in with.
-    pub email: Option<String>,
-}
 
 /// One account.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,12 +65,14 @@ pub enum LabelWish<'a> {
     Exactly(&'a str),
     /// One like this, made unique.
     Like(&'a str),
+    /// One that the identity suggests, made unique.
+    Of(&'a Identity),
 }
 
 const COLUMNS: &str = "
     a.id, a.label, a.email, a.account_uuid, a.organization_uuid, a.organization_name, a.config_dir, a.added_at,
     a.signed_in_at, h.needs_login, h.renewal_failed, h.limited_until, h.unknown_since, h.problem, h.probed_at,
-    h.cadence, h.unleased_sessions";
+    h.cadence, h.unleased_sessions, a.display_name, a.organization_type, a.organization_role";
 
 impl Store {
     /// All accounts, by number.
@@ -339,6 +329,11 @@ fn insert(
             label
         }
         LabelWish::Like(text) => unique(text, None, |l| holder(present, l, None).is_some()),
+        LabelWish::Of(identity) => {
+            let organization = identity.organization_name.as_deref();
+            let wish = from_identity(identity.email.as_deref(), organization);
+            unique(&wish, organization, |l| holder(present, l, None).is_some())
+        }
     };
     connection.execute(
         "INSERT INTO accounts (id, label, config_dir, added_at) VALUES (?1, ?2, ?3, ?4)",
@@ -367,14 +362,18 @@ fn write_identity(
     identity: &Identity,
 ) -> Result<(), Refusal> {
     let changed = connection.execute(
-        "UPDATE accounts SET account_uuid = ?2, organization_uuid = ?3, organization_name = ?4, email = ?5
+        "UPDATE accounts SET account_uuid = ?2, organization_uuid = ?3, organization_name = ?4, email = ?5,
+            display_name = ?6, organization_type = ?7, organization_role = ?8
          WHERE id = ?1",
         params![
             id.number(),
             identity.account_uuid,
             identity.organization_uuid,
             identity.organization_name,
-            identity.email
+            identity.email,
+            identity.display_name,
+            identity.organization_type,
+            identity.organization_role
         ],
     )?;
     expect_row(changed, id)
@@ -417,17 +416,18 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Option<Account>> {
     let Some(id) = AccountId::new(row.get(0)?) else {
         return Ok(None);
     };
-    let email = row.get(2)?;
-    let organization_uuid = row.get(4)?;
-    let organization_name = row.get(5)?;
-    let identity = row
-        .get::<_, Option<String>>(3)?
-        .map(|account_uuid| Identity {
+    let identity = match row.get::<_, Option<String>>(3)? {
+        None => None,
+        Some(account_uuid) => Some(Identity {
             account_uuid,
-            organization_uuid,
-            organization_name,
-            email,
-        });
+            email: row.get(2)?,
+            organization_uuid: row.get(4)?,
+            organization_name: row.get(5)?,
+            display_name: row.get(17)?,
+            organization_type: row.get(18)?,
+            organization_role: row.get(19)?,
+        }),
+    };
     let problem = match (row.get(12)?, row.get(13)?) {
         (Some(since), Some(text)) => Some(Problem {
             since: Timestamp::from_unix_ms(since),

@@ -17,7 +17,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use accounts::{Account, Health, Identity, LabelWish, Problem};
+pub use accounts::{Account, Health, LabelWish, Problem};
 pub use error::StoreError;
 pub use history::{Ended, Event, StoredPick};
 pub use overlay::{Meta, OverlayState};

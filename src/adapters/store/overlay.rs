@@ -21,8 +21,6 @@ pub enum Meta {
     ForeignFilesMayStay,
     /// Since when sampling is paused on purpose, in milliseconds since the Unix epoch.
     PausedSince,
-    /// When somebody last launched something, in milliseconds since the Unix epoch.
-    LastLaunch,
     /// When the last sweep over the accounts was completed, in milliseconds since the Unix epoch.
     LastSweep,
 }
@@ -32,7 +30,6 @@ impl Meta {
         match self {
             Self::ForeignFilesMayStay => "foreign_files_may_stay",
             Self::PausedSince => "paused_since",
-            Self::LastLaunch => "last_launch",
             Self::LastSweep => "last_sweep",
         }
     }

@@ -21,6 +21,9 @@ CREATE TABLE accounts (
     account_uuid      TEXT,
     organization_uuid TEXT,
     organization_name TEXT,
+    organization_type TEXT,
+    organization_role TEXT,
+    display_name      TEXT,
     config_dir        BLOB NOT NULL,
     added_at          INTEGER NOT NULL,
     signed_in_at      INTEGER
