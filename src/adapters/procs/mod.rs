@@ -1,6 +1,8 @@
 //! The process table: who runs since when, and on which machine that is.
 
 #[cfg(feature = "full")]
+pub mod children;
+#[cfg(feature = "full")]
 pub mod environment;
 #[cfg(feature = "full")]
 pub mod interrupt;
