@@ -1,12 +1,29 @@
 //! The command line of `ccpd`: one file per command. Every command is a function from its arguments and a [`Context`] to
 //! an exit code or a [`failure::Failure`]; stdout is data, stderr is talk.
 
+pub mod accounts;
+pub mod alias;
 pub mod arguments;
+pub mod completions;
+pub mod config;
+pub mod context;
 pub mod demo;
+pub mod env;
 pub mod failure;
+pub mod help;
+pub mod init;
+pub mod man;
+pub mod pin;
+pub mod prompt;
+pub mod rename;
+pub mod reserve;
+pub mod select;
+pub mod sessions;
+pub mod sync;
 
 use arguments::{Command, CommandLine};
 use clap::Parser as _;
+use context::Context;
 use failure::{Failure, Outcome};
 
 /// Runs the command that the process was given; the result is the exit code.
@@ -24,11 +41,21 @@ pub fn main() -> u8 {
 }
 
 fn dispatch(command: Option<Command>) -> Outcome {
+    let context = Context::of_process;
     match command {
+        Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
+        Some(Command::Completions { shell }) => completions::run(shell),
+        Some(Command::Config { action }) => config::run(&context()?, action.as_ref()),
         Some(Command::DemoClient { arguments }) => Ok(demo::client::run(&arguments)),
+        Some(Command::Env(arguments)) => env::run(&context()?, &arguments),
+        Some(Command::Help { topic }) => help::run(topic.as_deref()),
+        Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
+        Some(Command::Man { out }) => man::run(out.as_deref()),
+        Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
+        Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
+        Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
+        Some(Command::Sync { account, quiet }) => sync::run(&context()?, account.as_deref(), quiet),
+        Some(Command::Unpin { dir }) => pin::unpin(&context()?, dir.as_deref()),
         _ => Err(Failure::new("not built yet")),
     }
 }
-//! The command line of `ccpd`: one file per command.
-
-pub mod context;
