@@ -1,5 +1,6 @@
 //! From what went wrong to what the person reads: `error:`, `hint:` and an exit code.
 
+use super::context::ContextError;
 use crate::adapters::store::StoreError;
 use crate::claim::{Refusal, announce};
 use crate::contract::exit;
@@ -59,6 +60,16 @@ impl Failure {
             let _ = writeln!(stderr, "hint: {hint}");
         }
         self.code
+    }
+}
+
+impl From<ContextError> for Failure {
+    fn from(error: ContextError) -> Self {
+        let failure = Self::new(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 

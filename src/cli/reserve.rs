@@ -51,6 +51,12 @@ impl Surroundings {
         }
     }
 
+    /// Whether the person names an account.
+    #[must_use]
+    pub const fn is_forced(&self) -> bool {
+        self.account.is_some()
+    }
+
     /// The wish that claims are made with.
     #[must_use]
     pub fn wish<'a>(&'a self, command: &'a str) -> Wish<'a> {
