@@ -2,6 +2,6 @@
 
 mod exec;
 mod launch;
+mod overlay;
 mod support;
 mod tidy;
-mod overlay;
