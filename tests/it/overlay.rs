@@ -1058,3 +1058,93 @@ fn inside_without_rights() {
     remove(&world).expect("removes");
     assert!(!world.account.exists());
 }
+
+/// The median of some runs, in milliseconds.
+fn median_ms(runs: usize, mut run: impl FnMut()) -> f64 {
+    let mut times: Vec<f64> = (0..runs)
+        .map(|_| {
+            let started = std::time::Instant::now();
+            run();
+            started.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// A `.claude.json` of about so many bytes: projects with what claude keeps in them, and caches.
+fn large_settings(bytes: usize, theme: &str) -> String {
+    let mut text = format!("{{\n  \"theme\": \"{theme}\",\n  \"projects\": {{\n");
+    let mut number = 0;
+    while text.len() < bytes / 2 {
+        let gap = if number == 0 { "" } else { ",\n" };
+        text.push_str(&format!(
+            "{gap}    \"/home/me/src/project-{number}\": {{\n      \"allowedTools\": [],\n      \
+             \"mcpServers\": {{}},\n      \"enabledMcpjsonServers\": [],\n      \
+             \"hasTrustDialogAccepted\": true,\n      \"lastCost\": 0.25,\n      \
+             \"lastSessionId\": \"0c6a43bc-0000-4000-8000-{number:012}\",\n      \
+             \"exampleFiles\": [\n        \"a.rs\",\n        \"b.rs\"\n      ]\n    }}"
+        ));
+        number += 1;
+    }
+    text.push_str("\n  },\n  \"cachedFeatureFlags\": {");
+    let mut flag = 0;
+    while text.len() < bytes {
+        let gap = if flag == 0 { "" } else { "," };
+        text.push_str(&format!(
+            "{gap}\n    \"flag_{flag}\": {{\"on\": true, \"value\": [1, 2, 3]}}"
+        ));
+        flag += 1;
+    }
+    text.push_str("\n  }\n}\n");
+    text
+}
+
+#[test]
+#[ignore = "prints figures; run it with --release and --nocapture"]
+fn figures() {
+    for entries in [60, 1_000, 10_000] {
+        let world = World::new();
+        for number in 0..entries {
+            put(&world.in_base(&format!("entry-{number}")), "x", 1);
+        }
+        let first = median_ms(1, || assert!(world.sync().is_complete()));
+        let again = median_ms(21, || assert!(world.sync().changed_nothing()));
+        println!("{entries:>6} entries: first sync {first:.2} ms, nothing to do {again:.3} ms");
+    }
+    for megabytes in [0.05, 1.0, 5.0] {
+        let world = World::synced();
+        let text = large_settings((megabytes * 1e6) as usize, "0");
+        put(&world.base.json, &text, 1);
+        let own = world.in_account(".claude.json");
+        let mut round = 0;
+        // The account has the same, so that both sides are large; one setting differs each time.
+        put(&own, &text, 1);
+        world.sync();
+        let mut times = Vec::new();
+        for _ in 0..21 {
+            round += 1;
+            put(
+                &world.base.json,
+                &large_settings((megabytes * 1e6) as usize, &round.to_string()),
+                1,
+            );
+            times.push(median_ms(1, || {
+                assert!(world.sync().settings.wrote_account)
+            }));
+        }
+        times.sort_by(f64::total_cmp);
+        let same = median_ms(21, || assert!(!world.sync().settings.wrote_account));
+        let bytes = fs::read_to_string(&world.base.json).expect("reads");
+        let parse = median_ms(21, || {
+            assert!(ccp::core::claude_json::merge::Side::parse(&bytes).is_some());
+        });
+        let write = median_ms(21, || {
+            ccp::adapters::files::replace(&own, bytes.as_bytes(), 0o600).expect("writes");
+        });
+        println!(
+            "{megabytes} MB: one way {:.2} ms with the write, {same:.2} ms unchanged; parse {parse:.2} ms; the write alone {write:.2} ms",
+            times[times.len() / 2]
+        );
+    }
+}

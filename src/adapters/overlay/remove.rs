@@ -211,13 +211,13 @@ fn delete(dir: &Path, device: u64) -> Result<(), RemoveError> {
 }
 
 fn delete_inside(dir: OwnedFd, device: u64, depth: usize) -> rustix::io::Result<()> {
-    #[expect(
-        clippy::useless_conversion,
-        reason = "its type differs between platforms"
-    )]
-    let on_device = fstat(&dir).map(|s| u64::try_from(s.st_dev).is_ok_and(|d| d == device))?;
-    if !on_device {
+    let metadata = fstat(&dir)?;
+    if device_number(&metadata) != Some(device) {
         return Err(rustix::io::Errno::XDEV);
+    }
+    if !Mode::from_raw_mode(metadata.st_mode).contains(owner_rights()) {
+        // Without them its entries cannot go; where it does not help, that shows at once.
+        let _ = fchmod(&dir, owner_rights());
     }
     if depth > MOST_DEPTH {
         return Err(rustix::io::Errno::LOOP);
