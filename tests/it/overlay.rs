@@ -400,6 +400,7 @@ fn what_may_be_in_use_is_left_for_later() {
     assert_eq!(text(&world.in_base("projects/a/1.jsonl")), "1\n");
 }
 
+#[cfg(target_os = "linux")]
 /// A process that holds `path` open until its input ends.
 fn holder_of(path: &Path) -> std::process::Child {
     let mut child = Command::new("sh")
@@ -564,6 +565,46 @@ fn fifty_syncs_at_once_end_as_one_would() {
     let litter = |n: &String| n.contains(".tmp.") || n.contains(".lock");
     assert!(!names(&world.base.dir).iter().any(litter));
     assert!(!names(&world.account).iter().any(litter));
+}
+
+#[test]
+fn accounts_healed_at_once_lose_nothing_of_each_other() {
+    let world = World::synced();
+    put(&world.in_base("settings.json"), "base", 50);
+    let accounts: Vec<PathBuf> = (2..12_u64)
+        .map(|number| {
+            let id = AccountId::new(number as u16).expect("in range");
+            let account = world.home.account(id);
+            put(
+                &account.join("settings.json"),
+                &format!("of {id}"),
+                number * 10,
+            );
+            account
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for account in &accounts {
+            let options = Options::at_leisure(Direction::OneWay, false);
+            let base = &world.base;
+            let run = move || sync(base, account, World::later(), options);
+            scope.spawn(move || assert!(run().is_complete()));
+        }
+    });
+    assert_eq!(
+        text(&world.in_base("settings.json")),
+        "of acct-11",
+        "the newest"
+    );
+    let mut found: Vec<String> = names(&world.base.dir)
+        .iter()
+        .filter(|n| n.starts_with("settings.json"))
+        .map(|n| text(&world.in_base(n)))
+        .collect();
+    found.sort();
+    let mut expected: Vec<String> = (2..12).map(|n| format!("of acct-{n:02}")).collect();
+    expected.insert(0, "base".to_owned());
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -788,7 +829,7 @@ fn removal_brings_strays_home_and_follows_no_link() {
     assert_eq!(report.healed.len(), 1);
     assert_eq!(text(&world.in_base("new.md")), "mine");
     assert_eq!(text(&world.in_base("settings.json")), "{}");
-    assert_eq!(names(&world.home.accounts()), Vec::<String>::new());
+    assert_eq!(names(&world.home.accounts()), [".healing"]);
     remove(&world).expect("is gone already");
 }
 

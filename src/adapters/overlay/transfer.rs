@@ -46,6 +46,24 @@ pub(super) fn move_over(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Lets two files change names in one step: neither is without a name at any time. False where the file system cannot.
+pub(super) fn swap(one: &Path, other: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).map_err(io::Error::from) {
+        Ok(()) => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::CrossesDevices
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Gives the file `of` a second name: the first free `NAME.conflict-N` in `dir`. It keeps its own name.
 pub(super) fn keep_beside(of: &Path, dir: &Path, name: &std::ffi::OsStr) -> io::Result<PathBuf> {
     first_free(dir, name, |free| match fs::hard_link(of, free) {
