@@ -1100,6 +1100,41 @@ fn inside_without_rights() {
     assert!(!world.account.exists());
 }
 
+#[test]
+fn every_row_of_the_tables_is_in_the_document() {
+    use ccp::core::{claude_json::keys, overlay};
+    let document = include_str!("../../docs/overlays.md");
+    for rule in overlay::RULES {
+        let name = match rule.pattern {
+            overlay::Pattern::Is(text) => text.to_owned(),
+            overlay::Pattern::Starts(text) => format!("{text}*"),
+            overlay::Pattern::Ends(text) => format!("*{text}"),
+            overlay::Pattern::Has(text) => format!("*{text}*"),
+        };
+        let class = format!("{:?}", rule.class).to_lowercase();
+        let row = format!("| `{name}` | {class} | {} |", rule.reason);
+        assert!(document.contains(&row), "{row}");
+    }
+    for group in keys::KEYS {
+        let sharing = format!("{:?}", group.sharing).to_lowercase();
+        let start = format!("| {sharing} | {} | ", group.reason);
+        let row = document.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("{start}"));
+        for pattern in group.keys {
+            let name = match pattern {
+                keys::Pattern::Is(text) => (*text).to_owned(),
+                keys::Pattern::Starts(text) => format!("{text}*"),
+                keys::Pattern::Between(start, end) => format!("{start}*{end}"),
+                keys::Pattern::Has(text) => format!("*{text}*"),
+            };
+            assert!(row.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+    for name in overlay::BORN_SHARED.iter().chain(&keys::PROJECT_KEYS) {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
 /// The median of some runs, in milliseconds.
 fn median_ms(runs: usize, mut run: impl FnMut()) -> f64 {
     let mut times: Vec<f64> = (0..runs)
