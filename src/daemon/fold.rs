@@ -24,6 +24,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// A file that is no lease counts as one session for this long, then it is moved to the logs.
 pub const GARBAGE_COUNTS: Duration = Duration::from_secs(30);
+/// Clocks of machines that share a home differ by less than this; what lies further ahead is of a clock set back since.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
 /// The most leases that one run folds; the rest waits for the next.
 const MAX_FOLDED: usize = 1_000;
 /// The largest record that is read, in bytes.
@@ -129,7 +131,10 @@ pub(super) fn counts(lease: &LeaseName, this: &Machine, now: Timestamp) -> bool 
     if sighting == Sighting::Gone && !can_see_processes() {
         sighting = Sighting::Unknown;
     }
-    is_live(lease.holder, lease.created_at, sighting, now)
+    // A claim from the far future was made before the clock was set back; it would count until the clock catches up.
+    let misdated = matches!(lease.holder, Holder::Reservation { .. })
+        && lease.created_at > now.plus(CLOCK_SLACK);
+    !misdated && is_live(lease.holder, lease.created_at, sighting, now)
 }
 
 /// A process table in which even this process is missing says nothing about others: that means busy, not idle.
@@ -214,7 +219,8 @@ fn is_old(path: &Path, now: Timestamp) -> bool {
         .ok()
         .and_then(|m| m.duration_since(UNIX_EPOCH).ok())
         .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .is_some_and(|ms| now.since(Timestamp::from_unix_ms(ms)) > GARBAGE_COUNTS)
+        .map(Timestamp::from_unix_ms)
+        .is_some_and(|at| now.since(at) > GARBAGE_COUNTS || at > now.plus(CLOCK_SLACK))
 }
 
 /// Moves a file out of the way, where a person can look at it. False when it is gone already.
