@@ -6,7 +6,6 @@ use crate::core::account::AccountId;
 use crate::core::hash::hash;
 use crate::core::select::pin::AUTO_PIN_TTL;
 use crate::daemon::publish;
-use std::collections::BTreeMap;
 use std::fs::FileTimes;
 use std::time::SystemTime;
 
@@ -103,38 +102,64 @@ impl House {
     }
 
     /// Everything that a run leaves behind.
-    fn outcome(
-        &self,
-    ) -> (
-        Vec<String>,
-        Vec<(String, u16)>,
-        Vec<(i64, f64)>,
-        usize,
-        usize,
-    ) {
-        let picks = self.store.picks(99).expect("lists");
-        let pins = self.store.pins().expect("lists");
+    fn outcome(&self) -> Outcome {
         let samples = self
             .store
             .samples_since(AccountId::new(1).expect("1"), before(9999))
             .expect("reads");
-        let left = leases::list(&self.home.leases())
-            .expect("lists")
-            .leases
-            .len();
-        (
-            picks.into_iter().map(|p| p.lease).collect(),
-            pins.iter()
+        Outcome {
+            picks: self
+                .store
+                .picks(99)
+                .expect("lists")
+                .into_iter()
+                .map(|p| p.lease)
+                .collect(),
+            pins: self
+                .store
+                .pins()
+                .expect("lists")
+                .iter()
                 .map(|p| (p.dir.display().to_string(), p.account.number()))
                 .collect(),
-            samples
+            samples: samples
                 .iter()
                 .map(|s| (s.measured_at.unix_ms(), s.windows[0].used.percent()))
                 .collect(),
-            left,
-            inbox::list(&self.home.inbox()).expect("lists").len(),
-        )
+            leases: leases::list(&self.home.leases())
+                .expect("lists")
+                .leases
+                .len(),
+            letters: inbox::list(&self.home.inbox()).expect("lists").len(),
+        }
     }
+
+    /// Whether a launch from `cwd` would find the account that was used there last.
+    fn remembers(&self, cwd: &str, account: u16) -> bool {
+        let directory = hash(cwd.as_bytes());
+        let leases = leases::list(&self.home.leases()).expect("lists").leases;
+        let pins = publish::load_snapshot(&self.home)
+            .map(|s| s.pins)
+            .unwrap_or_default();
+        leases
+            .iter()
+            .any(|l| l.directory == directory && l.account.number() == account)
+            || pins
+                .iter()
+                .any(|p| p.dir == Path::new(cwd) && p.account == account)
+    }
+}
+
+/// See [`House::outcome`].
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    picks: Vec<String>,
+    /// Directory and account.
+    pins: Vec<(String, u16)>,
+    /// Instant and percent of the first account's samples.
+    samples: Vec<(i64, f64)>,
+    leases: usize,
+    letters: usize,
 }
 
 const GONE: Holder = Holder::Process {
@@ -156,14 +181,14 @@ fn what_runs_stays_and_what_ended_is_folded() {
     house.lease(2, GONE, "/ended", 600, false);
     house.lease(2, GONE, "/running", 500, true);
     assert_eq!(house.tidy().leases, 3);
-    let (picks, pins, _, left, _) = house.outcome();
-    assert_eq!(picks.len(), 3);
+    let found = house.outcome();
+    assert_eq!(found.picks.len(), 3);
     assert_eq!(
-        pins,
+        found.pins,
         [("/ended".into(), 2), ("/over".into(), 1)],
         "one beside moves no pin"
     );
-    assert_eq!(left, 2);
+    assert_eq!(found.leases, 2);
     assert_eq!(house.tidy(), Folded::default());
 }
 
@@ -176,7 +201,7 @@ fn a_claim_from_before_the_clock_was_set_back_does_not_count_for_ever() {
         claim.created_at = NOW.plus(Duration::from_secs(ahead));
         fs::rename(before, house.path(&claim)).expect("is renamed");
         house.tidy();
-        assert_eq!(house.outcome().3, left, "{ahead}");
+        assert_eq!(house.outcome().leases, left, "{ahead}");
     }
 }
 
@@ -189,7 +214,7 @@ fn leases_of_other_machines_count_for_twelve_hours() {
         house.lease(1, GONE, "/container", hours * 3600, false);
         house.this.hash = hash;
         house.tidy();
-        assert_eq!(house.outcome().3, left, "{hours}");
+        assert_eq!(house.outcome().leases, left, "{hours}");
     }
 }
 
@@ -212,7 +237,7 @@ fn the_last_sign_of_life_is_when_the_pin_begins_to_age() {
         [("/v", NOW), ("/w", before(60))],
         "the old one has run out"
     );
-    assert_eq!(house.outcome().0.len(), 3);
+    assert_eq!(house.outcome().picks.len(), 3);
 }
 
 #[test]
@@ -221,7 +246,7 @@ fn the_later_of_two_sessions_keeps_the_pin() {
     house.lease(1, GONE, "/w", 100, false);
     house.lease(2, GONE, "/w", 200, false);
     house.tidy();
-    assert_eq!(house.outcome().1, [("/w".into(), 1)]);
+    assert_eq!(house.outcome().pins, [("/w".into(), 1)]);
 }
 
 #[test]
@@ -274,7 +299,7 @@ fn reports_become_samples_and_limits() {
     house.hand_in(&limit);
     let folded = house.tidy();
     assert_eq!((folded.reports, folded.samples), (5, 3));
-    let used: Vec<f64> = house.outcome().2.iter().map(|(_, u)| *u).collect();
+    let used: Vec<f64> = house.outcome().samples.iter().map(|(_, u)| *u).collect();
     assert_eq!(
         used,
         [5.0, 10.0, 20.0],
@@ -302,44 +327,30 @@ fn a_report_of_somebody_else_is_refused() {
     }
 }
 
-/// Where a run is killed.
-#[derive(Clone, Copy, Debug)]
-enum Stop {
-    LeasesRecorded,
-    ReportTaken,
-    InboxFolded,
-    Published,
-    HalfCleared,
-    Nowhere,
-}
-
-fn run_until(house: &mut House, stop: Stop) {
-    let home = house.home.clone();
-    let ended = record_ended(&mut house.store, &home, NOW).expect("records");
-    if matches!(stop, Stop::LeasesRecorded) {
-        return;
-    }
-    if matches!(stop, Stop::ReportTaken) {
-        for letter in inbox::list(&home.inbox()).expect("lists") {
-            let report = letter.report.expect("a report");
-            take_report(&mut house.store, &report, NOW).expect("takes");
+/// Runs until as many steps are done, and returns the last one; none when the run came to its end.
+fn run_until(house: &mut House, steps: usize) -> Option<Step> {
+    let mut done = 0;
+    let mut last = None;
+    let mut watch = |step| {
+        done += 1;
+        last = Some(step);
+        if done == steps {
+            Err(at(Path::new("killed"))(io::ErrorKind::Interrupted.into()))
+        } else {
+            Ok(())
         }
-        return;
-    }
-    fold_inbox(&mut house.store, &home, NOW).expect("folds");
-    if matches!(stop, Stop::InboxFolded) {
-        return;
-    }
-    publish_snapshot(&house.store, &house.settings, &house.base, NOW).expect("publishes");
-    if matches!(stop, Stop::Published) {
-        return;
-    }
-    let half = if matches!(stop, Stop::HalfCleared) {
-        ended.len() / 2
-    } else {
-        ended.len()
     };
-    clear_away(&home, &ended[..half], NOW).expect("clears");
+    let House {
+        store,
+        settings,
+        base,
+        ..
+    } = house;
+    match tidy_watched(store, settings, base, NOW, &mut watch) {
+        Ok(_) => None,
+        Err(FoldError::Files { path, .. }) if path == Path::new("killed") => last,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]
@@ -357,37 +368,27 @@ fn a_run_that_is_killed_anywhere_loses_and_doubles_nothing() {
     let mut whole = scene();
     whole.tidy();
     let expected = whole.outcome();
-    assert_eq!(
-        (expected.0.len(), expected.2.len(), expected.3, expected.4),
-        (4, 2, 0, 0)
-    );
-    for stop in [
-        Stop::LeasesRecorded,
-        Stop::ReportTaken,
-        Stop::InboxFolded,
-        Stop::Published,
-        Stop::HalfCleared,
-        Stop::Nowhere,
-    ] {
+    assert_eq!((expected.picks.len(), expected.samples.len()), (4, 2));
+    assert_eq!((expected.leases, expected.letters), (0, 0));
+    let mut seen = Vec::new();
+    for steps in 1.. {
         let mut house = scene();
-        run_until(&mut house, stop);
-        // At every moment a directory's last account is in a lease or in the snapshot.
-        let published: BTreeMap<u64, u16> = publish::load_snapshot(&house.home)
-            .map(|s| s.pins)
-            .unwrap_or_default()
-            .iter()
-            .map(|p| (hash(p.dir.to_str().expect("text").as_bytes()), p.account))
-            .collect();
-        let leases = leases::list(&house.home.leases()).expect("lists").leases;
+        let Some(step) = run_until(&mut house, steps) else {
+            break;
+        };
+        seen.push(step);
         for (cwd, account) in [("/w", 2), ("/v", 2)] {
-            let directory = hash(cwd.as_bytes());
-            let in_lease = leases
-                .iter()
-                .any(|l| l.directory == directory && l.account.number() == account);
-            let in_snapshot = published.get(&directory) == Some(&account);
-            assert!(in_lease || in_snapshot, "{stop:?} {cwd}");
+            assert!(
+                house.remembers(cwd, account),
+                "{step:?}: a launch from {cwd} finds its account in a lease or in the snapshot"
+            );
         }
         house.tidy();
-        assert_eq!(house.outcome(), expected, "{stop:?}");
+        assert_eq!(house.outcome(), expected, "{step:?}");
     }
+    assert_eq!(
+        seen.len(),
+        1 + 2 * 2 + 1 + 1 + 4,
+        "every step was the last one once: {seen:?}"
+    );
 }
