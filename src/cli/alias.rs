@@ -71,7 +71,10 @@ fn install(places: &[Place], user_home: &Path, mut prompt: Option<&mut Prompt>) 
         let name = place.path.display();
         match install_one(place, user_home, prompt.as_deref_mut())? {
             Done::Installed => {
-                eprintln!("{name}: `claude` now means `ccp run` in new {}s", place.shell.name());
+                eprintln!(
+                    "{name}: `claude` now means `ccp run` in new {}s",
+                    place.shell.name()
+                );
             }
             Done::Already => eprintln!("{name}: the line is there already"),
             Done::Declined => eprintln!("{name}: left as it is"),
@@ -138,7 +141,10 @@ fn remove(places: &[Place]) -> Outcome {
                 Ok(()) => eprintln!("{name}: the line is gone"),
                 Err(why) => {
                     code = exit::FAILURE;
-                    eprintln!("{name}: {why}; take the line that ends in `{}` out", rc::MARK);
+                    eprintln!(
+                        "{name}: {why}; take the line that ends in `{}` out",
+                        rc::MARK
+                    );
                 }
             },
         }
@@ -148,7 +154,11 @@ fn remove(places: &[Place]) -> Outcome {
 
 fn show(places: &[Place]) -> Outcome {
     for place in places {
-        print(&format!("# {}\n{}", place.path.display(), place.shell.line(None)))?;
+        print(&format!(
+            "# {}\n{}",
+            place.path.display(),
+            place.shell.line(None)
+        ))?;
     }
     Ok(exit::OK)
 }
@@ -268,7 +278,10 @@ mod tests {
             let once = fs::read_to_string(&place.path).expect("reads");
             assert_eq!(install(), Done::Already);
             assert_eq!(fs::read_to_string(&place.path).expect("reads"), once);
-            let mode = fs::metadata(&place.path).expect("is there").permissions().mode();
+            let mode = fs::metadata(&place.path)
+                .expect("is there")
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o640);
             assert_eq!(remove(std::slice::from_ref(&place)), Ok(exit::OK));
             assert_eq!(fs::read_to_string(&place.path).expect("reads"), "before\n");
@@ -284,7 +297,11 @@ mod tests {
         let place = place(dir.path(), Shell::Bash);
         symlink(&real, &place.path).expect("links");
         assert_eq!(install_one(&place, dir.path(), None), Ok(Done::Installed));
-        assert!(fs::symlink_metadata(&place.path).expect("is there").is_symlink());
+        assert!(
+            fs::symlink_metadata(&place.path)
+                .expect("is there")
+                .is_symlink()
+        );
         assert!(rc::has_line(&fs::read_to_string(&real).expect("reads")));
 
         let missing = Place {
@@ -332,7 +349,10 @@ mod tests {
     fn a_new_file_of_bash_never_hides_another() {
         let home = tempfile::tempdir().expect("a directory");
         assert_eq!(bash_file(home.path(), false), home.path().join(".bashrc"));
-        assert_eq!(bash_file(home.path(), true), home.path().join(".bash_profile"));
+        assert_eq!(
+            bash_file(home.path(), true),
+            home.path().join(".bash_profile")
+        );
         put(&home.path().join(".profile"), "", 0o644);
         assert_eq!(bash_file(home.path(), true), home.path().join(".profile"));
     }

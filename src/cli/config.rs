@@ -53,7 +53,10 @@ fn get(context: &Context, path: &str) -> Outcome {
 fn change(context: &Context, key: &str, value: &str) -> Outcome {
     if key == "overlay.base" {
         let hint = format!("`ccp init --base {value}`");
-        return Err(Failure::new("the base is changed by `ccp init`, which looks after running sessions").hint(hint));
+        return Err(Failure::new(
+            "the base is changed by `ccp init`, which looks after running sessions",
+        )
+        .hint(hint));
     }
     // Also tells whether the home is ours.
     let store = context.open_store()?;
@@ -96,14 +99,17 @@ fn lock(home: &Home) -> Result<Lock, Failure> {
     let path = home.state_lock();
     let fail = |e: io::Error| Failure::new(format!("cannot lock {}: {e}", path.display()));
     files::create_private_dir(home.path()).map_err(fail)?;
-    Lock::acquire(&path, PATIENCE).map_err(fail)?.ok_or_else(|| {
-        Failure::new(format!("{} stayed locked by another ccp", path.display())).hint("try again")
-    })
+    Lock::acquire(&path, PATIENCE)
+        .map_err(fail)?
+        .ok_or_else(|| {
+            Failure::new(format!("{} stayed locked by another ccp", path.display()))
+                .hint("try again")
+        })
 }
 
 /// A value as it would stand in the file.
 fn value_of(settings: &Settings, key: &Key) -> String {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let list = |words: Vec<&str>| {
         let words: Vec<String> = words.into_iter().map(quoted).collect();
         format!("[{}]", words.join(", "))

@@ -103,7 +103,10 @@ mod tests {
         let dir = "CLAUDE_CONFIG_DIR=/a";
         let plugins = "CLAUDE_CODE_PLUGIN_CACHE_DIR=/b/plugins";
         assert_eq!(names(&[], &[]), [dir, plugins]);
-        assert_eq!(names(&[("CLAUDE_CODE_PLUGIN_CACHE_DIR", "/own")], &[]), [dir]);
+        assert_eq!(
+            names(&[("CLAUDE_CODE_PLUGIN_CACHE_DIR", "/own")], &[]),
+            [dir]
+        );
         let key = [("ANTHROPIC_API_KEY", "")];
         assert_eq!(names(&key, &[]), [dir, plugins, "-ANTHROPIC_API_KEY"]);
         assert_eq!(names(&key, &["ANTHROPIC_API_KEY"]), [dir, plugins]);

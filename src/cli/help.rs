@@ -38,7 +38,10 @@ fn overview() -> String {
 
 /// The text of a topic. Where a topic and a command share a name, both are shown.
 fn text_of(name: &str) -> Option<String> {
-    let topic = TOPICS.iter().find(|(n, _)| *n == name).map(|(_, text)| text());
+    let topic = TOPICS
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, text)| text());
     let command = long_help(name);
     match (topic, command) {
         (Some(topic), Some(command)) => Some(format!("{command}\n{topic}")),

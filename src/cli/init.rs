@@ -18,7 +18,10 @@ use std::path::{Path, PathBuf};
 pub fn run(context: &Context, arguments: &Init) -> Outcome {
     let wanted = arguments.base.as_deref().map(base_dir).transpose()?;
     files::create_private_dir(context.home.path()).map_err(|e| {
-        Failure::new(format!("cannot make {}: {e}", context.home.path().display()))
+        Failure::new(format!(
+            "cannot make {}: {e}",
+            context.home.path().display()
+        ))
     })?;
     let mut store = if arguments.adopt {
         context.adopt_foreign()?
@@ -52,7 +55,8 @@ pub fn run(context: &Context, arguments: &Init) -> Outcome {
 
 /// The base as it is to be kept: absolute, and a directory. Links in it stay: it is the person's name for the place.
 fn base_dir(dir: &Path) -> Result<PathBuf, Failure> {
-    let fail = |e: io::Error| Failure::new(format!("cannot use {} as the base: {e}", dir.display()));
+    let fail =
+        |e: io::Error| Failure::new(format!("cannot use {} as the base: {e}", dir.display()));
     let path = std::path::absolute(dir).map_err(fail)?;
     if !fs::metadata(&path).map_err(fail)?.is_dir() {
         return Err(fail(io::ErrorKind::NotADirectory.into()));
@@ -60,12 +64,7 @@ fn base_dir(dir: &Path) -> Result<PathBuf, Failure> {
     Ok(path.components().collect())
 }
 
-fn change_base(
-    context: &Context,
-    store: &Store,
-    before: &Base,
-    dir: &Path,
-) -> Result<(), Failure> {
+fn change_base(context: &Context, store: &Store, before: &Base, dir: &Path) -> Result<(), Failure> {
     if before.dir == dir {
         return Ok(());
     }

@@ -40,7 +40,10 @@ fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
         let name = format!("ccp-{}", sub.get_name());
         // clap keeps names for the life of the process; there are two dozen.
         let title: &'static str = Box::leak(name.clone().into_boxed_str());
-        pages.push((format!("{name}.1"), page(sub.clone().name(title).bin_name(title))?));
+        pages.push((
+            format!("{name}.1"),
+            page(sub.clone().name(title).bin_name(title))?,
+        ));
     }
     Ok(pages)
 }
@@ -61,11 +64,20 @@ mod tests {
     fn every_command_has_a_page_that_says_what_it_does() {
         let pages = pages().expect("renders");
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
-        assert!(names.contains(&"ccp.1") && names.contains(&"ccp-add.1"), "{names:?}");
-        assert!(!names.iter().any(|n| n.contains("demo-client")), "hidden ones have none");
+        assert!(
+            names.contains(&"ccp.1") && names.contains(&"ccp-add.1"),
+            "{names:?}"
+        );
+        assert!(
+            !names.iter().any(|n| n.contains("demo-client")),
+            "hidden ones have none"
+        );
         for (name, page) in pages {
             let text = String::from_utf8(page).expect("is text");
-            assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{name}");
+            assert!(
+                text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"),
+                "{name}"
+            );
         }
     }
 }

@@ -46,7 +46,10 @@ pub fn unpin(context: &Context, dir: Option<&Path>) -> Outcome {
     context.publish(&store)?;
     let place = dir.display();
     match forgotten.iter().find(|pin| pin.manual) {
-        Some(pin) => eprintln!("{place} is no longer pinned to {}", label(&store, pin.account)?),
+        Some(pin) => eprintln!(
+            "{place} is no longer pinned to {}",
+            label(&store, pin.account)?
+        ),
         None => eprintln!("{place} was not pinned"),
     }
     Ok(exit::OK)

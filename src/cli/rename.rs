@@ -21,7 +21,10 @@ fn one(context: &Context, reference: &str, name: &str) -> Outcome {
     let account = accounts::find(&store, reference)?;
     let label = store.set_label(account.id, name)?;
     context.publish(&store)?;
-    eprintln!("{} is now called {label}, not {}", account.id, account.label);
+    eprintln!(
+        "{} is now called {label}, not {}",
+        account.id, account.label
+    );
     Ok(exit::OK)
 }
 
@@ -38,7 +41,10 @@ fn all(context: &Context, force: bool) -> Outcome {
         }
         let label = store.set_label_like(account.id, &wish)?;
         if label != account.label {
-            eprintln!("{} is now called {label}, not {}", account.id, account.label);
+            eprintln!(
+                "{} is now called {label}, not {}",
+                account.id, account.label
+            );
             changed += 1;
         }
     }

@@ -93,7 +93,10 @@ fn ensure_overlay(context: &Context, roster: &Roster, claimed: &Claim) {
         return;
     }
     if let Err(failure) = sync::one(context, claimed.choice.pick.id) {
-        eprintln!("warning: the overlay could not be put in order: {}", failure.error);
+        eprintln!(
+            "warning: the overlay could not be put in order: {}",
+            failure.error
+        );
     }
 }
 

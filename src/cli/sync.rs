@@ -7,9 +7,9 @@ use super::failure::{Failure, Outcome};
 use crate::adapters::overlay::{self, Direction, Options, SyncReport};
 use crate::adapters::store::{Account, Store};
 use crate::adapters::{clock, stamp};
+use crate::contract::exit;
 use crate::contract::paths::Base;
 use crate::contract::settings::Flow;
-use crate::contract::exit;
 use crate::core::account::AccountId;
 use crate::daemon::publish;
 
@@ -23,7 +23,12 @@ pub fn run(context: &Context, account: Option<&str>, quiet: bool) -> Outcome {
     };
     let mut whole = true;
     for account in &chosen {
-        let report = sync_account(context, &mut store, account, account_options(context, quiet)?)?;
+        let report = sync_account(
+            context,
+            &mut store,
+            account,
+            account_options(context, quiet)?,
+        )?;
         whole &= tell(account, &report, quiet);
     }
     context.publish(&store)?;
@@ -34,7 +39,12 @@ pub fn run(context: &Context, account: Option<&str>, quiet: bool) -> Outcome {
 pub fn one(context: &Context, id: AccountId) -> Result<(), Failure> {
     let mut store = context.open_store()?;
     let account = accounts::find(&store, &id.to_string())?;
-    let report = sync_account(context, &mut store, &account, account_options(context, true)?)?;
+    let report = sync_account(
+        context,
+        &mut store,
+        &account,
+        account_options(context, true)?,
+    )?;
     tell(&account, &report, true);
     context.publish(&store)?;
     Ok(())
@@ -45,7 +55,11 @@ type MakeOptions = fn(Direction, bool) -> Options;
 fn account_options(context: &Context, quiet: bool) -> Result<(Direction, MakeOptions), Failure> {
     let direction = direction(context)?;
     // A launch waits for the quiet one.
-    let make: MakeOptions = if quiet { Options::at_launch } else { Options::at_leisure };
+    let make: MakeOptions = if quiet {
+        Options::at_launch
+    } else {
+        Options::at_leisure
+    };
     Ok((direction, make))
 }
 

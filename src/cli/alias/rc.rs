@@ -138,8 +138,9 @@ fn of_alias(line: &str, value: &str) -> Own {
 
 fn is_function(line: &str) -> bool {
     let named = |text: &str| {
-        text.strip_prefix("claude")
-            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c)))
+        text.strip_prefix("claude").is_some_and(|rest| {
+            !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        })
     };
     match line.strip_prefix("function ") {
         Some(rest) => named(rest.trim_start()),
@@ -186,8 +187,14 @@ mod tests {
                 "  alias claude $HOME/bin/claude",
                 path("alias claude $HOME/bin/claude", "$HOME/bin/claude"),
             ),
-            ("alias claude='$X/claude'", other("alias claude='$X/claude'")),
-            ("alias claude='claude --verbose'", other("alias claude='claude --verbose'")),
+            (
+                "alias claude='$X/claude'",
+                other("alias claude='$X/claude'"),
+            ),
+            (
+                "alias claude='claude --verbose'",
+                other("alias claude='claude --verbose'"),
+            ),
             ("alias -g claude=x", other("alias -g claude=x")),
             (
                 "[ -x y ] && alias claude=y",
@@ -201,7 +208,10 @@ mod tests {
             assert_eq!(own_meaning(text), expected, "{text}");
         }
         assert_eq!(own_meaning(&Shell::Zsh.line(None)), None);
-        assert_eq!(own_meaning("alias claude=a\nalias claude=b"), other("alias claude=b"));
+        assert_eq!(
+            own_meaning("alias claude=a\nalias claude=b"),
+            other("alias claude=b")
+        );
     }
 
     #[test]
@@ -210,7 +220,11 @@ mod tests {
             Shell::Zsh.line(None),
             "command -v ccp >/dev/null 2>&1 && alias claude='ccp run' # ccp"
         );
-        assert!(Shell::Fish.line(None).contains("; and alias claude 'ccp run'"));
+        assert!(
+            Shell::Fish
+                .line(None)
+                .contains("; and alias claude 'ccp run'")
+        );
         assert!(
             Shell::Bash
                 .line(Some("/opt/claude"))

@@ -141,14 +141,33 @@ mod tests {
     fn every_syntax_quotes_what_is_special_in_it() {
         let value = b"/a 'b' \"c\" \\d $e\n`f`";
         let rows = [
-            (EnvShell::Bash, "export V='/a '\\''b'\\'' \"c\" \\d $e\n`f`'\n"),
-            (EnvShell::Zsh, "export V='/a '\\''b'\\'' \"c\" \\d $e\n`f`'\n"),
-            (EnvShell::Fish, "set -gx V '/a \\'b\\' \"c\" \\\\d $e\n`f`'\n"),
-            (EnvShell::Nu, "$env.V = \"/a 'b' \\\"c\\\" \\\\d $e\\n`f`\"\n"),
-            (EnvShell::Json, "{\"V\":\"/a 'b' \\\"c\\\" \\\\d $e\\n`f`\"}\n"),
+            (
+                EnvShell::Bash,
+                "export V='/a '\\''b'\\'' \"c\" \\d $e\n`f`'\n",
+            ),
+            (
+                EnvShell::Zsh,
+                "export V='/a '\\''b'\\'' \"c\" \\d $e\n`f`'\n",
+            ),
+            (
+                EnvShell::Fish,
+                "set -gx V '/a \\'b\\' \"c\" \\\\d $e\n`f`'\n",
+            ),
+            (
+                EnvShell::Nu,
+                "$env.V = \"/a 'b' \\\"c\\\" \\\\d $e\\n`f`\"\n",
+            ),
+            (
+                EnvShell::Json,
+                "{\"V\":\"/a 'b' \\\"c\\\" \\\\d $e\\n`f`\"}\n",
+            ),
         ];
         for (shell, expected) in rows {
-            assert_eq!(written(set(value), shell).as_deref(), Ok(expected), "{shell:?}");
+            assert_eq!(
+                written(set(value), shell).as_deref(),
+                Ok(expected),
+                "{shell:?}"
+            );
         }
     }
 

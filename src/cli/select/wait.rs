@@ -27,15 +27,20 @@ pub(super) fn until_headroom(
     wanted: &Wanted<'_>,
     fresh: Option<Duration>,
 ) -> Result<(Roster, Claim), Failure> {
-    let interrupts = Interrupts::catch()
-        .map_err(|e| Failure::new(format!("cannot wait for signals: {e}")))?;
+    let interrupts =
+        Interrupts::catch().map_err(|e| Failure::new(format!("cannot wait for signals: {e}")))?;
     let mut said = None;
     let mut sampled_at = clock::now();
     loop {
         let now = clock::now();
         let roster = roster::load(&context.home, &context.user_home);
         let surroundings = Surroundings::read(wanted, &roster);
-        let choice = look(&context.home, &roster, &surroundings.wish(wanted.command), now)?;
+        let choice = look(
+            &context.home,
+            &roster,
+            &surroundings.wish(wanted.command),
+            now,
+        )?;
         if choice.pick.assessment().available() {
             let context = Context {
                 now,
