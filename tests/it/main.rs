@@ -1,1 +1,3 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
+
+mod claude_api;
