@@ -2,3 +2,4 @@
 
 mod overlay;
 mod tidy;
+mod claude_api;
