@@ -101,7 +101,7 @@ fn sync_locked(
     options: Options,
     report: &mut SyncReport,
 ) {
-    sync_entries(base, account_dir, now, options.live_session, report);
+    sync_entries(base, account_dir, now, options, report);
     report.settings = settings::flow(base, account_dir, options.settings, options.settings_wait);
 }
 
@@ -110,7 +110,7 @@ fn sync_entries(
     base: &Base,
     account_dir: &Path,
     now: Timestamp,
-    live_session: bool,
+    options: Options,
     report: &mut SyncReport,
 ) {
     let account = match listing::list(account_dir) {
@@ -140,13 +140,34 @@ fn sync_entries(
         entries.link(name);
     }
     let strays = std::mem::take(&mut entries.strays);
-    if strays.is_empty() {
-        return;
+    if !strays.is_empty() {
+        heal_strays(base, account_dir, now, options, &strays, report);
     }
-    let mut healer = Healer::new(&base.dir, account_dir, now, live_session, report);
-    let healed: Vec<OsString> = strays.into_iter().filter(|n| healer.fold(n)).collect();
+}
+
+fn heal_strays(
+    base: &Base,
+    account_dir: &Path,
+    now: Timestamp,
+    options: Options,
+    strays: &[OsString],
+    report: &mut SyncReport,
+) {
+    let path = listing::heal_lock(account_dir);
+    let _lock = match Lock::acquire(&path, options.sync_wait) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => {
+            for name in strays {
+                report.leave(account_dir.join(name), Reason::Waiting);
+            }
+            return;
+        }
+        Err(error) => return report.fail(path, error),
+    };
+    let mut healer = Healer::new(&base.dir, account_dir, now, options.live_session, report);
+    let healed: Vec<&OsString> = strays.iter().filter(|n| healer.fold(n)).collect();
     for name in healed {
-        link(&base.dir, account_dir, &name, report);
+        link(&base.dir, account_dir, name, report);
     }
 }
 
