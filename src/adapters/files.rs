@@ -1,8 +1,9 @@
 //! Files that survive a crash in the middle: private directories, replacement by rename, short locks.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -106,6 +107,16 @@ impl Lock {
 )]
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
+}
+
+/// Whether this user may execute the file.
+#[must_use]
+pub fn is_executable(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: the pointer is a C string that lives through the call; nothing is written.
+    unsafe { libc::access(path.as_ptr(), libc::X_OK) == 0 }
 }
 
 /// Modification time in nanoseconds since the Unix epoch.

@@ -2,8 +2,10 @@
 //! an exit code or a [`failure::Failure`]; stdout is data, stderr is talk.
 
 pub mod accounts;
+pub mod add;
 pub mod alias;
 pub mod arguments;
+pub mod claude;
 pub mod completions;
 pub mod config;
 pub mod context;
@@ -12,13 +14,18 @@ pub mod env;
 pub mod failure;
 pub mod help;
 pub mod init;
+pub mod login;
 pub mod man;
+pub mod onboarding;
 pub mod pin;
 pub mod prompt;
+pub mod remove;
 pub mod rename;
 pub mod reserve;
+pub mod sample;
 pub mod select;
 pub mod sessions;
+pub mod sign_in;
 pub mod sync;
 
 use arguments::{Command, CommandLine};
@@ -43,6 +50,8 @@ pub fn main() -> u8 {
 fn dispatch(command: Option<Command>) -> Outcome {
     let context = Context::of_process;
     match command {
+        None => onboarding::run(&context()?, || Err(Failure::new("not built yet"))),
+        Some(Command::Add(arguments)) => add::run(&context()?, &arguments),
         Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
         Some(Command::Completions { shell }) => completions::run(shell),
         Some(Command::Config { action }) => config::run(&context()?, action.as_ref()),
@@ -51,8 +60,10 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Env(arguments)) => env::run(&context()?, &arguments),
         Some(Command::Help { topic }) => help::run(topic.as_deref()),
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
+        Some(Command::Login(arguments)) => login::run(&context()?, &arguments),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
+        Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
         Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
         Some(Command::Sync { account, quiet }) => sync::run(&context()?, account.as_deref(), quiet),

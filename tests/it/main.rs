@@ -5,3 +5,6 @@ mod launch;
 mod overlay;
 mod support;
 mod tidy;
+mod overlay;
+mod tidy;
+mod claude_api;
