@@ -35,6 +35,7 @@ mod tests;
 pub use account::{AccountSpec, AccountTokens, ExtraUsage, Resets, WindowKind};
 pub use fault::{EVERY_ACCOUNT, Endpoint, Fault};
 pub use log::Recorded;
-pub use oauth::{Authorization, challenge_of, random_word};
+pub use oauth::{Authorization, challenge_of, parameter, random_word};
 pub use server::Server;
 pub use service::{Handle, Service};
+pub use time::{Millis, now};

@@ -70,6 +70,13 @@ impl Authorization {
         )
     }
 
+    /// Whether the client listens for the code itself.
+    fn is_local(&self) -> bool {
+        ["http://localhost:", "http://127.0.0.1:"]
+            .iter()
+            .any(|start| self.redirect_uri.starts_with(start))
+    }
+
     /// What a person would paste.
     #[must_use]
     pub fn pasted(&self) -> String {
@@ -114,6 +121,10 @@ pub(super) fn authorize_page(state: &mut State, query: &str) -> Response {
         );
     };
     match authorize(state, query, &account) {
+        // A page of the real service is never somebody's target: the code is shown, as that page would.
+        Some(authorization) if !authorization.is_local() => {
+            Response::json(200, &json!({"paste": authorization.pasted()}))
+        }
         Some(authorization) => {
             Response::json(302, &json!({})).with_header("location", authorization.callback_url())
         }
@@ -245,7 +256,8 @@ pub(super) fn roles(account: &Account) -> Response {
 }
 
 /// A query parameter, percent-decoded.
-pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
+#[must_use]
+pub fn parameter(query: &str, name: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         (key == name).then(|| decode(value))

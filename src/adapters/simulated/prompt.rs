@@ -18,6 +18,7 @@ pub(super) struct Asked {
     /// JSON schema that the answer has to fit.
     pub schema: Option<Value>,
     pub claimed_account_uuid: Option<String>,
+    pub claimed_session: Option<String>,
 }
 
 /// A tool call that a prompt scripts: `[[tool:Bash:echo hi]]`, `[[tool:Read:{"file_path":"/etc/hosts"}]]`.
@@ -37,7 +38,8 @@ pub(super) fn parse(body: &Value) -> Asked {
         max_tokens: body["max_tokens"].as_u64(),
         stream: body["stream"].as_bool().unwrap_or(false),
         schema: schema_of(body),
-        claimed_account_uuid: claimed_account(body),
+        claimed_account_uuid: claimed(body, "account_uuid"),
+        claimed_session: claimed(body, "session_id"),
         ..Asked::default()
     };
     for message in messages
@@ -100,9 +102,10 @@ fn schema_of(body: &Value) -> Option<Value> {
         .map(|format| format["schema"].clone())
 }
 
-fn claimed_account(body: &Value) -> Option<String> {
+/// What the client says about itself in `metadata.user_id`.
+fn claimed(body: &Value, key: &str) -> Option<String> {
     let user: Value = serde_json::from_str(body["metadata"]["user_id"].as_str()?).ok()?;
-    user["account_uuid"].as_str().map(str::to_owned)
+    user[key].as_str().map(str::to_owned)
 }
 
 /// The tools a prompt scripts, in order.

@@ -16,9 +16,11 @@ const BACKGROUND: &[&str] = &[
     "/api/claude_cli_",
     "/api/claude_code",
     "/api/event_logging/",
+    "/api/artifacts/",
     "/api/directory/",
     "/api/eval/",
     "/api/features/",
+    "/api/frame/",
     "/api/hello",
     "/api/oauth/",
     "/api/organization/",
@@ -26,6 +28,7 @@ const BACKGROUND: &[&str] = &[
     "/api/web/",
     "/v1/oauth/hello",
     "/v1/mcp_servers",
+    "/v1/privacy-consents/",
     "/v1/environment_providers",
     "/v1/code/",
     "/oauth/code/success",
@@ -248,7 +251,8 @@ fn record(
         claimed_account_uuid: asked_ref.and_then(|asked| asked.claimed_account_uuid.clone()),
         session_id: request
             .header("x-claude-code-session-id")
-            .map(str::to_owned),
+            .map(str::to_owned)
+            .or_else(|| asked_ref.and_then(|asked| asked.claimed_session.clone())),
         user_agent: request.header("user-agent").map(str::to_owned),
         grant_type: body["grant_type"]
             .as_str()

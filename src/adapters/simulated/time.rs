@@ -1,14 +1,15 @@
-//! The one place where the simulated service reads the clock; everything else is given the time.
+//! The one place where the simulated service and its pretend client read the clock.
 
 /// Milliseconds since the Unix epoch.
-pub(super) type Millis = u64;
+pub type Millis = u64;
 
-/// The time at which a request arrived.
+/// The time now; read once per request or command.
+#[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "the edge of the simulated service: read once per request, passed on as an argument"
+    reason = "the edge of the simulation: read here, passed on as an argument"
 )]
-pub(super) fn now() -> Millis {
+pub fn now() -> Millis {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| {
