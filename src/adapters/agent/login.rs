@@ -277,7 +277,7 @@ mod tests {
         fn new(login: &str, status: &str) -> Self {
             let dir = tempfile::tempdir().expect("a directory");
             let script = format!(
-                "#!/bin/sh\nexec >/dev/null 3>&1\ncase \"$2\" in login) {login};; status) exec >&3; {status};; esac\n"
+                "#!/bin/sh\nexec 3>&1 >/dev/null\ncase \"$2\" in login) {login};; status) exec >&3; {status};; esac\n"
             );
             fs::write(dir.path().join("claude"), script).expect("writes");
             let mode = fs::Permissions::from_mode(0o755);
