@@ -115,8 +115,7 @@ impl Stage {
             "projects": { home.join("project").to_string_lossy(): { "hasTrustDialogAccepted": true } },
         });
         file(".claude.json", &trusted.to_string())?;
-        self.service
-            .set_access_lifetime(TOKEN_LIFETIME_SECONDS);
+        self.service.set_access_lifetime(TOKEN_LIFETIME_SECONDS);
         for member in &CAST {
             self.service.add_account(AccountSpec::new(member.label));
             let set = |kind, used, resets| {
