@@ -28,10 +28,12 @@ pub mod sessions;
 pub mod sign_in;
 pub mod sync;
 
+use crate::contract::exit;
 use arguments::{Command, CommandLine};
 use clap::Parser as _;
 use context::Context;
 use failure::{Failure, Outcome};
+use std::io::Write as _;
 
 /// Runs the command that the process was given; the result is the exit code.
 #[must_use]
@@ -44,7 +46,14 @@ pub fn main() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    dispatch(command).unwrap_or_else(|failure| failure.tell())
+    let code = dispatch(command).unwrap_or_else(|failure| failure.tell());
+    // Nobody else does it: the executable starts without Rust's own start-up, and ends without its clean-up.
+    match std::io::stdout().flush() {
+        Err(error) if code == exit::OK => {
+            Failure::new(format!("cannot write the output: {error}")).tell()
+        }
+        _ => code,
+    }
 }
 
 fn dispatch(command: Option<Command>) -> Outcome {
