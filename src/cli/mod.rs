@@ -2,8 +2,12 @@
 //! an exit code or a [`failure::Failure`]; stdout is data, stderr is talk.
 
 pub mod arguments;
+pub mod context;
 pub mod demo;
 pub mod failure;
+pub mod list;
+pub mod status;
+pub mod why;
 
 use arguments::{Command, CommandLine};
 use clap::Parser as _;
@@ -26,9 +30,9 @@ pub fn main() -> u8 {
 fn dispatch(command: Option<Command>) -> Outcome {
     match command {
         Some(Command::DemoClient { arguments }) => Ok(demo::client::run(&arguments)),
+        Some(Command::Status(arguments)) => status::run(&arguments),
+        Some(Command::List { json }) => list::run(json),
+        Some(Command::Why { number, json }) => why::run(number, json),
         _ => Err(Failure::new("not built yet")),
     }
 }
-//! The command line of `ccpd`: one file per command.
-
-pub mod context;
