@@ -42,5 +42,23 @@ pub const OVERRIDES: &[&str] = &[
     "CLAUDE_CODE_USE_ANTHROPIC_AWS",
 ];
 
+/// What a claude tells its children about itself. A claude that ccp starts for its own purposes is nobody's child, so
+/// these are removed (seen in the environment of hooks and of the Bash tool, Claude Code 2.1.197 and 2.1.329).
+pub const ANCESTRY: &[&str] = &[
+    "CLAUDECODE",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_EXECPATH",
+    "CLAUDE_CODE_CHILD_SESSION",
+    "CLAUDE_CODE_CHILD_NOTES_DIR",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CLAUDE_CODE_SESSION_ATTENDED",
+    "CLAUDE_PROJECT_DIR",
+    "CLAUDE_EFFORT",
+    "CLAUDE_PID",
+    "AI_AGENT",
+];
+
 /// Hosts whose base URL gets no remark: claude's own default.
 pub const FIRST_PARTY_BASE_URL: &str = "https://api.anthropic.com";

@@ -1,5 +1,7 @@
 //! The process table: who runs since when, and on which machine that is.
 
+#[cfg(feature = "full")]
+pub mod children;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
