@@ -1,5 +1,6 @@
 //! From what went wrong to what the person reads: `error:`, `hint:` and an exit code.
 
+use super::context::ContextError;
 use crate::adapters::store::StoreError;
 use crate::claim::{Refusal, announce};
 use crate::contract::exit;
@@ -64,6 +65,16 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        let failure = Self::new(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<ContextError> for Failure {
+    fn from(error: ContextError) -> Self {
         let failure = Self::new(&error);
         match error.hint() {
             Some(hint) => failure.hint(hint),

@@ -2,9 +2,11 @@
 
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use crate::adapters::creds::name;
 use crate::adapters::store::{Account, Store};
-use crate::contract::settings::Settings;
+use crate::contract::settings::{Provider, Settings};
 use crate::contract::{exit, path_text};
+use crate::core::claude_json::identity::Identity;
 use crate::tui::rows::printable;
 use serde::Serialize;
 use std::io::Write as _;
@@ -32,12 +34,12 @@ struct Listed {
     /// A path that is no Unicode is written as a NUL and hexadecimal digits.
     config_dir: String,
     /// The name of the Keychain item that claude keeps this account's login in on macOS.
-    keychain_service: Option<String>,
+    keychain_service: String,
 }
 
 #[derive(Serialize)]
 struct OverlayStatus {
-    provider: String,
+    provider: &'static str,
     /// `in order`, `unchecked` (to be looked at by the next launch) or `missing`.
     state: &'static str,
 }
@@ -89,25 +91,23 @@ fn listed(context: &Context, store: &Store) -> Result<Vec<Listed>, Failure> {
             },
         },
         config_dir: path_text::encode(&p.account.config_dir),
-        keychain_service: keychain_service(&p.account),
+        keychain_service: name::service(&p.account.config_dir),
     });
     Ok(list.collect())
 }
 
 fn identity<T>(
     account: &Account,
-    part: impl Fn(&crate::adapters::store::Identity) -> Option<T>,
+    part: impl Fn(&Identity) -> Option<T>,
 ) -> Option<T> {
     account.identity.as_ref().and_then(part)
 }
 
-fn provider(_settings: &Settings) -> String {
-    "symlink".to_owned()
-}
-
-/// See [`Listed::keychain_service`].
-fn keychain_service(_account: &Account) -> Option<String> {
-    None
+fn provider(settings: &Settings) -> &'static str {
+    match settings.provider {
+        Provider::Symlink => "symlink",
+        Provider::Fuse => "fuse",
+    }
 }
 
 fn table(accounts: &[Listed]) -> String {
@@ -121,7 +121,7 @@ fn table(accounts: &[Listed]) -> String {
             or_dash(&a.email),
             format!("{}, {}", a.overlay.provider, a.overlay.state),
             printable(&a.config_dir),
-            or_dash(&a.keychain_service),
+            a.keychain_service.clone(),
         ]
     }));
     let widths: [usize; 6] =

@@ -11,6 +11,7 @@ pub mod why;
 
 use arguments::{Command, CommandLine};
 use clap::Parser as _;
+use context::Context;
 use failure::{Failure, Outcome};
 
 /// Runs the command that the process was given; the result is the exit code.
@@ -30,9 +31,9 @@ pub fn main() -> u8 {
 fn dispatch(command: Option<Command>) -> Outcome {
     match command {
         Some(Command::DemoClient { arguments }) => Ok(demo::client::run(&arguments)),
-        Some(Command::Status(arguments)) => status::run(&arguments),
-        Some(Command::List { json }) => list::run(json),
-        Some(Command::Why { number, json }) => why::run(number, json),
+        Some(Command::Status(arguments)) => status::run(&Context::of_process()?, &arguments),
+        Some(Command::List { json }) => list::run(&Context::of_process()?, json),
+        Some(Command::Why { number, json }) => why::run(&Context::of_process()?, number, json),
         _ => Err(Failure::new("not built yet")),
     }
 }

@@ -11,7 +11,6 @@ use crate::core::account::AccountId;
 use crate::tui::draw::Look;
 use crate::tui::screen::{self, Services};
 use crate::tui::{rows::Moment, table::table, times};
-use jiff::tz::TimeZone;
 use source::Source;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
