@@ -96,10 +96,7 @@ fn listed(context: &Context, store: &Store) -> Result<Vec<Listed>, Failure> {
     Ok(list.collect())
 }
 
-fn identity<T>(
-    account: &Account,
-    part: impl Fn(&Identity) -> Option<T>,
-) -> Option<T> {
+fn identity<T>(account: &Account, part: impl Fn(&Identity) -> Option<T>) -> Option<T> {
     account.identity.as_ref().and_then(part)
 }
 

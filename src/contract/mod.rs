@@ -12,6 +12,6 @@ pub mod vars;
 pub mod report;
 #[cfg(feature = "full")]
 pub mod settings;
+pub mod status;
 #[cfg(feature = "full")]
 pub mod usage_body;
-pub mod status;

@@ -64,10 +64,7 @@ pub fn score(account: &AccountStatus) -> Vec<(String, String)> {
         .filter(|c| c.tenths != 0)
         .map(|c| (c.name.to_owned(), sums::signed(c.tenths)))
         .collect();
-    lines.push((
-        "score".to_owned(),
-        sums::plain(sums::tenths(account.score)),
-    ));
+    lines.push(("score".to_owned(), sums::plain(sums::tenths(account.score))));
     lines
 }
 
@@ -150,7 +147,9 @@ fn sample(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> String {
     let Some(sample) = &account.sample else {
         return "never measured".to_owned();
     };
-    let ms = i64::try_from(sample.age_s).unwrap_or(i64::MAX).saturating_mul(1000);
+    let ms = i64::try_from(sample.age_s)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1000);
     let source = match sample.source.as_str() {
         "live" => "a running session",
         "claude" => "claude",

@@ -227,17 +227,12 @@ fn detail(
     }
 }
 
-fn about<'a>(
-    account: &AccountStatus,
-    moment: &Moment,
-    look: &Look,
-    width: usize,
-) -> Vec<Line<'a>> {
+fn about<'a>(account: &AccountStatus, moment: &Moment, look: &Look, width: usize) -> Vec<Line<'a>> {
     let mut lines = vec![Line::from(identity(account, moment))];
     let bars = bars(account, moment.now, &look.zone);
     let name = bars.iter().map(|b| b.name.width()).fold(6, usize::max);
     let text = bars.iter().map(|b| b.text.width()).max().unwrap_or(0);
-    let taken = name + text + 4 + usize::from(SCORE_WIDTH);
+    let taken = name + text + 6 + usize::from(SCORE_WIDTH);
     let room = width.saturating_sub(taken).clamp(4, MOST_BAR);
     lines.extend(bars.iter().map(|b| bar_line(b, name, room, look)));
     for (fact, text) in facts(account, moment, &look.zone) {
@@ -305,9 +300,7 @@ fn footer(app: &App, look: &Look, width: usize) -> String {
         (_, true, _) => format!("{} sampling …", SPINNER[app.ticks % SPINNER.len()]),
         (Some(remark), ..) => printable(&remark.text),
         (None, false, Some(problem)) => printable(problem),
-        (None, false, None) => {
-            "↑↓ choose  p pin  r refresh  a sign in  ? help  q quit".to_owned()
-        }
+        (None, false, None) => "↑↓ choose  p pin  r refresh  a sign in  ? help  q quit".to_owned(),
     };
     if left.width() + updated.width() + 2 > width {
         return fitted(&left, width);

@@ -53,7 +53,13 @@ pub fn show(services: Services, look: &Look) -> io::Result<()> {
     let signals = Signals::register()?;
     give_back_on_panic();
     let result = Screen::open().and_then(|screen| {
-        Session::new(services, look.clone(), screen, Arc::clone(&signals.received)).run()
+        Session::new(
+            services,
+            look.clone(),
+            screen,
+            Arc::clone(&signals.received),
+        )
+        .run()
     });
     // The terminal is as it was by now: end as if there had been no handler.
     if let Some(signal) = signals.taken() {

@@ -40,7 +40,6 @@ pub(super) fn explain(told: &Told<'_>) -> String {
     text.push('\n');
     text.push_str(&legend(record));
     text.push_str(&margin(record));
-    text.push('\n');
     text
 }
 
@@ -97,7 +96,10 @@ pub(super) fn reason(record: &PickRecord) -> String {
 
 fn pin_sentence(pin: &PinRecord, record: &PickRecord) -> String {
     let found = record.ranking.iter().find(|a| a.id == pin.account);
-    let label = found.map_or_else(|| format!("account {}", pin.account), |a| printable(&a.label));
+    let label = found.map_or_else(
+        || format!("account {}", pin.account),
+        |a| printable(&a.label),
+    );
     let obstacle = match found.map(|a| a.tier.as_str()) {
         Some("needs_login") => "needed a sign-in",
         Some("rate_limited") => "was refused by its plan limit",
@@ -116,9 +118,7 @@ fn pin_sentence(pin: &PinRecord, record: &PickRecord) -> String {
             format!("pinned to {label} by order, which {obstacle}: ranked freely, the pin stays")
         }
         "abandoned" => {
-            format!(
-                "{label} was used here last but {obstacle}: the account picked takes its place"
-            )
+            format!("{label} was used here last but {obstacle}: the account picked takes its place")
         }
         "beside" => {
             format!("a session of {label} was running here: ranked freely, the pin stays with it")
@@ -156,7 +156,7 @@ fn table(record: &PickRecord) -> String {
     let used: Vec<usize> = (0..NAMES.len())
         .filter(|c| terms.iter().any(|t| t[*c] != 0))
         .collect();
-    let mut head: Vec<String> = ["ACCOUNT", "5h used", "7d used", "sessions", "burn"]
+    let mut head: Vec<String> = ["ACCOUNT", "5h used", "7d used", "sessions", "burn %/h"]
         .map(str::to_owned)
         .to_vec();
     head.extend(used.iter().map(|c| NAMES[*c].1.to_owned()));
@@ -224,11 +224,11 @@ fn legend(record: &PickRecord) -> String {
         .iter()
         .enumerate()
         .filter(|(index, _)| shown(*index))
-        .map(|(_, (name, head))| format!("{head} {name}"))
+        .map(|(_, (name, head))| format!("{head} = {name}"))
         .collect();
     format!(
-        "score = {}; burn is percent of the 5-hour window an hour\n",
-        parts.join(" + ")
+        "the terms of a line add up to its score: {}\n",
+        parts.join(", ")
     )
 }
 
