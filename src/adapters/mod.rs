@@ -5,6 +5,8 @@ pub mod claude_path;
 pub mod clock;
 pub mod files;
 pub mod leases;
+#[cfg(feature = "full")]
+pub mod overlay;
 pub mod procs;
 pub mod stamp;
 

@@ -63,8 +63,8 @@ impl Failure {
     }
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
+impl From<ContextError> for Failure {
+    fn from(error: ContextError) -> Self {
         let failure = Self::new(&error);
         match error.hint() {
             Some(hint) => failure.hint(hint),
@@ -73,8 +73,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<ContextError> for Failure {
-    fn from(error: ContextError) -> Self {
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
         let failure = Self::new(&error);
         match error.hint() {
             Some(hint) => failure.hint(hint),

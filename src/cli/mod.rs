@@ -1,12 +1,27 @@
 //! The command line of `ccpd`: one file per command. Every command is a function from its arguments and a [`Context`] to
 //! an exit code or a [`failure::Failure`]; stdout is data, stderr is talk.
 
+pub mod accounts;
+pub mod alias;
 pub mod arguments;
+pub mod completions;
+pub mod config;
 pub mod context;
 pub mod demo;
+pub mod env;
 pub mod failure;
+pub mod help;
+pub mod init;
 pub mod list;
+pub mod man;
+pub mod pin;
+pub mod prompt;
+pub mod rename;
+pub mod reserve;
+pub mod select;
+pub mod sessions;
 pub mod status;
+pub mod sync;
 pub mod why;
 
 use arguments::{Command, CommandLine};
@@ -29,11 +44,25 @@ pub fn main() -> u8 {
 }
 
 fn dispatch(command: Option<Command>) -> Outcome {
+    let context = Context::of_process;
     match command {
-        Some(Command::DemoClient { arguments }) => Ok(demo::client::run(&arguments)),
-        Some(Command::Status(arguments)) => status::run(&Context::of_process()?, &arguments),
-        Some(Command::List { json }) => list::run(&Context::of_process()?, json),
-        Some(Command::Why { number, json }) => why::run(&Context::of_process()?, number, json),
+        Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
+        Some(Command::Completions { shell }) => completions::run(shell),
+        Some(Command::Config { action }) => config::run(&context()?, action.as_ref()),
+        Some(Command::Demo(arguments)) => demo::run(arguments.real),
+        Some(Command::DemoClient { arguments }) => Ok(demo::stand_in(&arguments)),
+        Some(Command::Env(arguments)) => env::run(&context()?, &arguments),
+        Some(Command::Help { topic }) => help::run(topic.as_deref()),
+        Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
+        Some(Command::List { json }) => list::run(&context()?, json),
+        Some(Command::Man { out }) => man::run(out.as_deref()),
+        Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
+        Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
+        Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
+        Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
+        Some(Command::Sync { account, quiet }) => sync::run(&context()?, account.as_deref(), quiet),
+        Some(Command::Unpin { dir }) => pin::unpin(&context()?, dir.as_deref()),
+        Some(Command::Why { number, json }) => why::run(&context()?, number, json),
         _ => Err(Failure::new("not built yet")),
     }
 }

@@ -142,7 +142,8 @@ fn entry(pictured: &PicturedAccount, now: Timestamp) -> AccountEntry {
             .limited_until
             .filter(|until| *until > now)
             .map(Timestamp::unix_ms),
-        needs_login: health.needs_login,
+        // A directory whose first sign-in was broken off serves nobody.
+        needs_login: health.needs_login || account.identity.is_none(),
         renewal_failed: health.renewal_failed,
         unleased_sessions: health.unleased_sessions,
         stamp: overlay.stamp,

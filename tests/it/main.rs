@@ -1,3 +1,7 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
 
+mod exec;
+mod launch;
+mod overlay;
+mod support;
 mod tidy;

@@ -25,6 +25,49 @@ fn parse_start(stat: &[u8]) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// Bytes of an environment that are read: the kernel allows more, but nobody has it.
+#[cfg(feature = "full")]
+const MAX_ENVIRONMENT: u64 = 4 << 20;
+
+/// The variable `name` in `/proc/PID/environ` of every process of this user. It shows the environment at exec.
+#[cfg(feature = "full")]
+pub(super) fn environments(name: &str) -> std::io::Result<Vec<super::environment::Seen>> {
+    use super::environment::{Seen, value_in};
+    use std::os::unix::fs::MetadataExt;
+    // SAFETY: takes and touches nothing.
+    let user = unsafe { libc::geteuid() };
+    let mut seen = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        let own = entry.metadata().is_ok_and(|m| m.uid() == user);
+        let Some(parent) = own.then(|| parent(pid)).flatten() else {
+            continue;
+        };
+        let mut bytes = Vec::new();
+        let read = File::open(entry.path().join("environ"))
+            .and_then(|file| file.take(MAX_ENVIRONMENT).read_to_end(&mut bytes));
+        // One that ended meanwhile is no session; one that hides (not dumpable) is no claude.
+        let value = read.ok().and_then(|_| value_in(&bytes, name));
+        seen.push(Seen { pid, parent, value });
+    }
+    Ok(seen)
+}
+
+/// Field 4 of `/proc/PID/stat`; none for a process that is gone or a zombie.
+#[cfg(feature = "full")]
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.iter().rposition(|b| *b == b')')? + 1;
+    let mut fields = std::str::from_utf8(stat.get(after_name..)?)
+        .ok()?
+        .split_ascii_whitespace();
+    let state = fields.next()?;
+    (!matches!(state, "Z" | "X")).then(|| fields.next()?.parse().ok())?
+}
+
 pub(super) fn machine_text() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();

@@ -2,6 +2,10 @@
 
 #[cfg(feature = "full")]
 pub mod children;
+#[cfg(feature = "full")]
+pub mod environment;
+#[cfg(feature = "full")]
+pub mod interrupt;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]

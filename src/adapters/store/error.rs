@@ -56,8 +56,8 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
-    /// Its directory or file system cannot be written.
-    #[error("cannot write {path}: it is read-only")]
+    /// Its directory or file system cannot be written by this user.
+    #[error("cannot write {path}: permission denied, or the file system is read-only")]
     ReadOnly {
         /// The database.
         path: PathBuf,

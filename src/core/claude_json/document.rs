@@ -68,10 +68,7 @@ impl<'a> Document<'a> {
     pub fn parse(text: &'a str) -> Option<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut document = Self::parse_as(text, true).or_else(|| Self::parse_as(text, false))?;
-        document.lines = text
-            .trim_start()
-            .strip_prefix('{')
-            .is_some_and(|rest| rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n'));
+        document.lines = text.trim_end().contains('\n');
         Some(document)
     }
 

@@ -30,7 +30,10 @@ const MAX_TEXT: usize = 1024;
 /// account uuid (a console login writes none that could be used). Fields of another type than text are as if absent.
 #[must_use]
 pub fn identity(text: &str) -> Option<Identity> {
-    let document = Document::parse(text)?;
+    identity_in(&Document::parse(text)?)
+}
+
+pub(super) fn identity_in(document: &Document<'_>) -> Option<Identity> {
     let account: Value = serde_json::from_str(document.value("oauthAccount")?).ok()?;
     let field = |key: &str| {
         let text = account.get(key)?.as_str()?.trim();

@@ -3,3 +3,9 @@
 
 mod document;
 pub mod identity;
+pub mod keys;
+pub mod merge;
+mod merged;
+mod render;
+
+pub use merged::Merged;

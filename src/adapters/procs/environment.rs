@@ -1,0 +1,118 @@
+//! Which processes run under an account, whoever started them: found by the `CLAUDE_CONFIG_DIR` in their environment.
+//!
+//! A process that merely inherited the variable (a shell command of a session, an MCP server) has a parent with the same
+//! value and is not counted. Only processes of this user can be looked at, and only those could be sessions.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+#[cfg(target_os = "linux")]
+use super::linux as platform;
+#[cfg(target_os = "macos")]
+use super::macos as platform;
+
+/// One process of this user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    /// The value of the variable; none when it is not set, or when the process ended while it was looked at.
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// The pids of the processes whose variable `name` is exactly `dir`, those that inherited it left out. An error means
+/// that it cannot be told, which is to be taken for "some".
+pub fn running_under(name: &str, dir: &Path) -> io::Result<Vec<u32>> {
+    let own = std::process::id();
+    let mut seen = platform::environments(name)?;
+    seen.retain(|process| process.pid != own);
+    Ok(not_inherited(&seen, dir.as_os_str().as_bytes()))
+}
+
+fn not_inherited(seen: &[Seen], wanted: &[u8]) -> Vec<u32> {
+    let by_pid: HashMap<u32, &Seen> = seen.iter().map(|s| (s.pid, s)).collect();
+    let has = |process: &Seen| process.value.as_deref() == Some(wanted);
+    let inherited = |process: &&Seen| by_pid.get(&process.parent).is_some_and(|p| has(p));
+    let mut pids: Vec<u32> = seen
+        .iter()
+        .filter(|process| has(process))
+        .filter(|process| !inherited(process))
+        .map(|process| process.pid)
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// The value of `name` among entries that end with NUL.
+pub(super) fn value_in(entries: &[u8], name: &str) -> Option<Vec<u8>> {
+    entries.split(|byte| *byte == 0).find_map(|entry| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(value.to_vec())
+    })
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "looks at processes of its own while they start"
+)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn who_inherited_the_variable_is_not_counted() {
+        let seen = |pid, parent, value: &str| Seen {
+            pid,
+            parent,
+            value: (!value.is_empty()).then(|| value.as_bytes().to_vec()),
+        };
+        let processes = [
+            seen(10, 1, ""),
+            seen(20, 10, "/a"),
+            seen(21, 20, "/a"),
+            seen(22, 21, "/a"),
+            seen(23, 20, "/b"),
+            seen(30, 10, "/a"),
+            seen(40, 99, "/a"),
+        ];
+        assert_eq!(not_inherited(&processes, b"/a"), [20, 30, 40]);
+        assert_eq!(not_inherited(&processes, b"/b"), [23]);
+        assert!(not_inherited(&processes, b"/").is_empty());
+    }
+
+    #[test]
+    fn a_value_is_found_whole() {
+        let entries = b"A=1\0XNAME=2\0NAME=a=b\0NAME=late\0\0junk";
+        assert_eq!(value_in(entries, "NAME"), Some(b"a=b".to_vec()));
+        assert_eq!(value_in(entries, "A"), Some(b"1".to_vec()));
+        assert_eq!(value_in(b"", "A"), None);
+    }
+
+    #[test]
+    fn a_running_process_is_found_by_its_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let count = || running_under("CLAUDE_CONFIG_DIR", dir.path()).expect("scans");
+        assert!(count().is_empty());
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "/bin/cat; :"])
+            .env("CLAUDE_CONFIG_DIR", dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // Between fork and exec the child still shows our own environment.
+        while count().is_empty() {
+            assert!(Instant::now() < deadline, "it was not found");
+            crate::adapters::files::pause(Duration::from_millis(1));
+        }
+        assert_eq!(count(), [child.id()], "and its own child is not counted");
+        drop(child.stdin.take());
+        child.wait().expect("ends");
+        assert!(count().is_empty());
+    }
+}

@@ -1,0 +1,62 @@
+//! `ccp select`: a pick for somebody else, printed as the account's directory; with `--wait`, once there is headroom.
+
+mod wait;
+
+use super::arguments::Select;
+use super::context::Context;
+use super::failure::{Failure, Outcome};
+use super::reserve::{self, Wanted};
+use crate::claim::Claim;
+use crate::claim::roster::Roster;
+use crate::contract::exit;
+use crate::contract::record::ranking;
+use serde_json::json;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+
+/// Runs `ccp select`.
+pub fn run(context: &Context, arguments: &Select) -> Outcome {
+    let wanted = Wanted {
+        account: arguments.account.as_deref(),
+        command: "select",
+    };
+    wait::freshen(context, arguments.fresh);
+    let (roster, claimed) = if arguments.wait {
+        wait::until_headroom(context, &wanted, arguments.fresh)?
+    } else {
+        reserve::take(context, &wanted)?
+    };
+    reserve::announce(&roster, &claimed, crate::adapters::clock::now());
+    let text = if arguments.json {
+        as_json(&roster, &claimed).into_bytes()
+    } else {
+        let mut line = claimed.account.dir.as_os_str().as_bytes().to_vec();
+        line.push(b'\n');
+        line
+    };
+    io::stdout()
+        .write_all(&text)
+        .map_err(|e| Failure::new(format!("cannot print the directory: {e}")))?;
+    Ok(exit::OK)
+}
+
+/// The pick for programs: the account, why, and what it was chosen from.
+fn as_json(roster: &Roster, claimed: &Claim) -> String {
+    let (pick, account) = (&claimed.choice.pick, &claimed.account);
+    let snapshot = &roster.snapshot;
+    let label_of = |id| crate::claim::label_of(snapshot, id);
+    let record = crate::contract::record::PinRecord::of(pick.pin);
+    let value = json!({
+        "schema": 1,
+        "id": pick.id.to_string(),
+        "label": account.label,
+        "email": account.email,
+        "config_dir": account.dir.to_string_lossy(),
+        "reason": pick.reason.name(),
+        "fallback": !pick.assessment().available(),
+        "pin": record,
+        "score": pick.assessment().score,
+        "ranking": ranking(&pick.ranking, &claimed.choice.candidates, label_of),
+    });
+    format!("{value}\n")
+}

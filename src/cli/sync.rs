@@ -1,0 +1,123 @@
+//! `ccp sync`: the overlay of the accounts put in order, and what it looks like then recorded for the launcher. This is
+//! what a launch runs when an overlay has drifted, so it looks at one account and opens nothing that it does not need.
+
+use super::accounts;
+use super::context::Context;
+use super::failure::{Failure, Outcome};
+use crate::adapters::overlay::{self, Direction, Options, SyncReport};
+use crate::adapters::store::{Account, Store};
+use crate::adapters::{clock, stamp};
+use crate::contract::exit;
+use crate::contract::paths::Base;
+use crate::contract::settings::Flow;
+use crate::core::account::AccountId;
+use crate::daemon::publish;
+
+/// Runs `ccp sync`.
+pub fn run(context: &Context, account: Option<&str>, quiet: bool) -> Outcome {
+    let mut store = context.open_store()?;
+    let all = store.accounts()?;
+    let chosen = match account {
+        Some(reference) => vec![accounts::resolve(all, reference)?],
+        None => all,
+    };
+    let mut whole = true;
+    for account in &chosen {
+        let report = sync_account(
+            context,
+            &mut store,
+            account,
+            account_options(context, quiet)?,
+        )?;
+        whole &= tell(account, &report, quiet);
+    }
+    context.publish(&store)?;
+    Ok(if whole { exit::OK } else { exit::FAILURE })
+}
+
+/// Puts one account's overlay in order and publishes that, on the way to handing its directory out.
+pub fn one(context: &Context, id: AccountId) -> Result<(), Failure> {
+    let mut store = context.open_store()?;
+    let account = accounts::find(&store, &id.to_string())?;
+    let report = sync_account(
+        context,
+        &mut store,
+        &account,
+        account_options(context, true)?,
+    )?;
+    tell(&account, &report, true);
+    context.publish(&store)?;
+    Ok(())
+}
+
+type MakeOptions = fn(Direction, bool) -> Options;
+
+fn account_options(context: &Context, quiet: bool) -> Result<(Direction, MakeOptions), Failure> {
+    let direction = direction(context)?;
+    // A launch waits for the quiet one.
+    let make: MakeOptions = if quiet {
+        Options::at_launch
+    } else {
+        Options::at_leisure
+    };
+    Ok((direction, make))
+}
+
+/// Which way settings flow, by the settings.
+pub(super) fn direction(context: &Context) -> Result<Direction, Failure> {
+    Ok(match context.settings()?.flow {
+        Flow::OneWay => Direction::OneWay,
+        Flow::TwoWay => Direction::TwoWay,
+    })
+}
+
+/// Puts one overlay in order and records its stamp; an overlay that is not in order has none, and is looked at again.
+pub(super) fn sync_account(
+    context: &Context,
+    store: &mut Store,
+    account: &Account,
+    (direction, make): (Direction, MakeOptions),
+) -> Result<SyncReport, Failure> {
+    let base: Base = context.base()?;
+    let now = clock::now();
+    let live = publish::sessions(&context.home, now).map_or(true, |s| s.contains_key(&account.id));
+    let report = overlay::sync(&base, &account.config_dir, now, make(direction, live));
+    let stamp = (report.is_complete() && report.settings.problems.is_empty())
+        .then(|| stamp::take(&base, &account.config_dir, clock::now()).ok())
+        .flatten();
+    if store.overlay_state(account.id)?.stamp != stamp {
+        store.set_stamp(account.id, stamp.as_ref())?;
+    }
+    Ok(report)
+}
+
+/// Says what was done. Returns whether everything is in order.
+fn tell(account: &Account, report: &SyncReport, quiet: bool) -> bool {
+    let label = &account.label;
+    for healed in &report.healed {
+        eprintln!("{label}: {healed}");
+    }
+    for failed in &report.failed {
+        eprintln!("warning: {label}: {failed}");
+    }
+    for problem in &report.settings.problems {
+        eprintln!("warning: {label}: {problem}");
+    }
+    if !quiet {
+        for left in &report.left {
+            eprintln!("{label}: {left}");
+        }
+        for key in &report.settings.reverted {
+            eprintln!("{label}: `{key}` is as in your own settings again");
+        }
+        if report.busy {
+            eprintln!("{label}: another sync is at work");
+        } else if report.changed_nothing() {
+            eprintln!("{label}: in order");
+        } else {
+            let (linked, pruned) = (report.linked.len(), report.pruned.len());
+            eprintln!("{label}: {linked} linked, {pruned} pruned");
+        }
+    }
+    report.failed.is_empty()
+}

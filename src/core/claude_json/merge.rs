@@ -1,0 +1,560 @@
+//! The merge of a base's and an account's `.claude.json`. It decides from two texts and what was left by the last merge,
+//! and says what each text becomes; it writes nothing.
+
+use super::document::{Document, Field, PROJECTS, Project, unquoted};
+use super::identity::{Identity, identity_in};
+use super::keys::{PROJECT_KEYS, SEEDS, Sharing, sharing};
+use super::merged::Merged;
+use super::render::{Edits, render};
+use crate::core::hash;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// One place whose value is shared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Slot<'a> {
+    /// A top-level key.
+    Top(Cow<'a, str>),
+    /// A key of a project: its path, and the key's place in [`PROJECT_KEYS`].
+    Project(Cow<'a, str>, usize),
+}
+
+impl Slot<'_> {
+    fn id(&self) -> u64 {
+        match self {
+            Self::Top(key) => hash::extend(hash::hash(b"top/"), key.as_bytes()),
+            Self::Project(path, key) => {
+                let of_key = hash::extend(hash::hash(b"project/"), PROJECT_KEYS[*key].as_bytes());
+                hash::extend(hash::extend(of_key, b"/"), path.as_bytes())
+            }
+        }
+    }
+
+    /// Whether what an account holds here may go to the base.
+    fn goes_back(&self) -> bool {
+        match self {
+            Self::Top(key) => sharing(key) == Sharing::Preference,
+            Self::Project(..) => true,
+        }
+    }
+}
+
+impl fmt::Display for Slot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top(key) => f.write_str(key),
+            Self::Project(path, key) => write!(f, "projects[{path:?}].{}", PROJECT_KEYS[*key]),
+        }
+    }
+}
+
+struct Shared<'a> {
+    slot: Slot<'a>,
+    id: u64,
+    value: &'a str,
+    hash: u64,
+}
+
+/// The text of one side, taken apart.
+pub struct Side<'a> {
+    document: Document<'a>,
+    shared: Vec<Shared<'a>>,
+    by_id: HashMap<u64, usize>,
+}
+
+impl<'a> Side<'a> {
+    /// Takes a text apart; none when it is not one whole JSON object.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let document = Document::parse(text)?;
+        let mut side = Self {
+            document,
+            shared: Vec::new(),
+            by_id: HashMap::new(),
+        };
+        for at in 0..side.document.fields.len() {
+            let field = side.document.fields[at];
+            let key = field.key();
+            if matches!(sharing(&key), Sharing::Preference | Sharing::Unlisted) {
+                side.share(Slot::Top(key), field.value);
+            }
+        }
+        for at in 0..side.document.projects.len() {
+            side.share_project(at);
+        }
+        Some(side)
+    }
+
+    fn share_project(&mut self, at: usize) {
+        let Project { raw_path, fields } = self.document.projects[at].clone();
+        let path = unquoted(raw_path);
+        for field in fields {
+            let Field { raw_key, value } = self.document.project_fields[field];
+            let key = unquoted(raw_key);
+            // An empty value and none at all mean the same to claude, which writes the empty ones by itself.
+            if let Some(key) = PROJECT_KEYS.iter().position(|k| *k == key)
+                && !is_empty(value)
+            {
+                self.share(Slot::Project(path.clone(), key), value);
+            }
+        }
+    }
+
+    fn share(&mut self, slot: Slot<'a>, value: &'a str) {
+        let (id, hash) = (slot.id(), value_hash(value));
+        let shared = Shared {
+            slot,
+            id,
+            value,
+            hash,
+        };
+        // Of a key that is there twice the last one counts, as in JavaScript.
+        if let Some(at) = self.by_id.get(&id) {
+            self.shared[*at] = shared;
+        } else {
+            self.by_id.insert(id, self.shared.len());
+            self.shared.push(shared);
+        }
+    }
+
+    fn get(&self, id: u64) -> Option<&Shared<'a>> {
+        self.by_id.get(&id).map(|at| &self.shared[*at])
+    }
+
+    /// One number for all that this text has to share: the same number, nothing new.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        // A sum does not care for the order of keys.
+        self.shared.iter().fold(1, |sum: u64, s| {
+            sum.wrapping_add(hash::extend(s.id, &s.hash.to_le_bytes()))
+        })
+    }
+
+    /// Whose login this is.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        identity_in(&self.document)
+    }
+
+    fn identity_hash(&self) -> Option<u64> {
+        let identity = self.identity()?;
+        let organization = identity.organization_uuid.unwrap_or_default();
+        let of_account = hash::extend(hash::hash(identity.account_uuid.as_bytes()), b"/");
+        Some(hash::extend(of_account, organization.as_bytes()))
+    }
+
+    fn first_start(&self) -> Option<u64> {
+        self.document.value("firstStartTime").map(value_hash)
+    }
+
+    /// Whether `projects` is there and cannot be taken apart.
+    fn projects_are_opaque(&self) -> bool {
+        self.document.projects_at.is_none() && self.document.value(PROJECTS).is_some()
+    }
+}
+
+/// Which of the two texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The person's own.
+    Base,
+    /// The account's.
+    Account,
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Base => "the base's .claude.json",
+            Self::Account => "the account's .claude.json",
+        })
+    }
+}
+
+/// What speaks against carrying a removal from one side to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// More than [`MOST_REMOVED`] keys are gone at once.
+    TooMany,
+    /// Somebody else is logged in, or nobody any more.
+    Identity,
+    /// `firstStartTime` is another or gone: the file was made anew.
+    FirstStart,
+    /// claude keeps a copy that is newer than the file.
+    NewerBackup,
+}
+
+/// The most keys (or projects) that may vanish between two merges and still count as removed on purpose.
+pub const MOST_REMOVED: usize = 3;
+
+/// What a merge could not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// `projects` is not an object of objects: nothing in it was touched.
+    OpaqueProjects(Which),
+    /// Keys are gone on one side, and it does not look as if anybody removed them: both sides keep what they have.
+    RemovalsHeld {
+        /// Where they are gone.
+        from: Which,
+        /// Their names.
+        keys: Vec<String>,
+        /// What speaks against it.
+        because: Suspicion,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpaqueProjects(which) => write!(f, "`projects` in {which} has an unknown shape"),
+            Self::RemovalsHeld {
+                from,
+                keys,
+                because,
+            } => {
+                let why = match because {
+                    Suspicion::TooMany => "too many at once",
+                    Suspicion::Identity => "its identity changed",
+                    Suspicion::FirstStart => "it was made anew",
+                    Suspicion::NewerBackup => "a backup of it is newer",
+                };
+                write!(
+                    f,
+                    "{} gone from {from}, kept elsewhere: {why}",
+                    keys.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// What a merge decided.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// The account's new text; none when it stays as it is.
+    pub account: Option<String>,
+    /// The base's new text; none when it stays as it is, as it always does one way.
+    pub base: Option<String>,
+    /// Names of the keys where a value of the account gave way although the account had changed it.
+    pub reverted: Vec<String>,
+    /// What could not be done.
+    pub problems: Vec<Problem>,
+    /// What to hand to the next merge, once the texts are written.
+    pub merged: Merged,
+}
+
+/// The text that a new account begins with: what the base shares, and the seeds. Nobody's identity.
+#[must_use]
+pub fn seed(base: &Side<'_>) -> String {
+    let empty = Document {
+        lines: true,
+        ..Document::default()
+    };
+    let mut edits = Edits::default();
+    for shared in &base.shared {
+        edits.set(&shared.slot, shared.value);
+    }
+    for key in SEEDS {
+        edits.set(&Slot::Top(Cow::Borrowed(key)), "true");
+    }
+    render(&empty, &edits)
+}
+
+/// What both sides hold right after [`seed`] was written.
+#[must_use]
+pub fn seeded(base: &Side<'_>) -> Merged {
+    let mut merged = Merged {
+        fingerprint: base.fingerprint(),
+        base_first_start: base.first_start(),
+        ..Merged::default()
+    };
+    for shared in &base.shared {
+        merged.set(shared.id, shared.hash);
+    }
+    merged
+}
+
+/// Carries what the base shares into the account, and nothing back. A key that vanished from the base vanishes from the
+/// account too, where the account held it unchanged since `last` and no suspicion speaks against it.
+#[must_use]
+pub fn one_way(base: &Side<'_>, account: &Side<'_>, last: Option<&Merged>) -> Outcome {
+    let mut merge = Merge::new(base, account, last, false);
+    for shared in &base.shared {
+        match account.get(shared.id) {
+            Some(held) if held.hash == shared.hash => merge.agreed(shared),
+            held => {
+                merge.into_account(shared);
+                if held.is_some_and(|h| merge.last_hash(h) != Some(h.hash)) {
+                    merge.outcome.reverted.push(shared.slot.to_string());
+                }
+            }
+        }
+    }
+    for held in &account.shared {
+        if base.get(held.id).is_none() && merge.last_hash(held) == Some(held.hash) {
+            merge.gone_from_base.push(held);
+        }
+    }
+    merge.finish(false, false)
+}
+
+/// Merges both ways, against what both held after the last merge. Where both sides changed a key the base's value
+/// stays; where one removed it and the other changed it, the change stays. `newer_backup`: claude keeps a copy of the
+/// account's file that is newer than the file.
+#[must_use]
+pub fn two_way(
+    base: &Side<'_>,
+    account: &Side<'_>,
+    last: Option<&Merged>,
+    newer_backup: bool,
+) -> Outcome {
+    let mut merge = Merge::new(base, account, last, true);
+    for shared in &base.shared {
+        merge.base_holds(shared);
+    }
+    for held in &account.shared {
+        if base.get(held.id).is_none() {
+            merge.account_alone_holds(held);
+        }
+    }
+    merge.finish(true, newer_backup)
+}
+
+struct Merge<'m, 'a> {
+    base: &'m Side<'a>,
+    account: &'m Side<'a>,
+    last: Option<&'m Merged>,
+    account_edits: Edits<'m>,
+    base_edits: Edits<'m>,
+    gone_from_base: Vec<&'m Shared<'a>>,
+    gone_from_account: Vec<&'m Shared<'a>>,
+    outcome: Outcome,
+}
+
+impl<'m, 'a> Merge<'m, 'a> {
+    fn new(
+        base: &'m Side<'a>,
+        account: &'m Side<'a>,
+        last: Option<&'m Merged>,
+        back: bool,
+    ) -> Self {
+        let mut merge = Self {
+            base,
+            account,
+            last,
+            account_edits: Edits::default(),
+            base_edits: Edits::default(),
+            gone_from_base: Vec::new(),
+            gone_from_account: Vec::new(),
+            outcome: Outcome::default(),
+        };
+        for (which, side) in [(Which::Base, base), (Which::Account, account)] {
+            if side.projects_are_opaque() {
+                merge.outcome.problems.push(Problem::OpaqueProjects(which));
+            }
+        }
+        merge.account_edits.keep_projects = account.projects_are_opaque();
+        merge.base_edits.keep_projects = base.projects_are_opaque() || !back;
+        merge
+    }
+
+    fn last_hash(&self, shared: &Shared<'_>) -> Option<u64> {
+        self.last?.get(shared.id)
+    }
+
+    /// Nothing can be said about projects where one side's cannot be read.
+    fn is_out_of_reach(&self, slot: &Slot<'_>) -> bool {
+        matches!(slot, Slot::Project(..))
+            && (self.base.projects_are_opaque() || self.account.projects_are_opaque())
+    }
+
+    fn agreed(&mut self, shared: &Shared<'_>) {
+        self.outcome.merged.set(shared.id, shared.hash);
+    }
+
+    fn into_account(&mut self, shared: &'m Shared<'a>) {
+        if !self.is_out_of_reach(&shared.slot) {
+            self.account_edits.set(&shared.slot, shared.value);
+            self.agreed(shared);
+        }
+    }
+
+    fn into_base(&mut self, held: &'m Shared<'a>) {
+        if !self.is_out_of_reach(&held.slot) {
+            self.base_edits.set(&held.slot, held.value);
+            self.agreed(held);
+        }
+    }
+
+    fn base_holds(&mut self, shared: &'m Shared<'a>) {
+        let base_changed = self.last_hash(shared) != Some(shared.hash);
+        let Some(held) = self.account.get(shared.id) else {
+            if base_changed || !shared.slot.goes_back() {
+                self.into_account(shared);
+            } else {
+                self.gone_from_account.push(shared);
+            }
+            return;
+        };
+        if held.hash == shared.hash {
+            self.agreed(shared);
+        } else if base_changed {
+            if self.last_hash(held) != Some(held.hash) {
+                self.outcome.reverted.push(shared.slot.to_string());
+            }
+            self.into_account(shared);
+        } else if shared.slot.goes_back() {
+            self.into_base(held);
+        } else {
+            // Unlisted, and changed in the account alone: it may be about the account.
+            self.agreed(shared);
+        }
+    }
+
+    fn account_alone_holds(&mut self, held: &'m Shared<'a>) {
+        if self.last_hash(held) == Some(held.hash) {
+            self.gone_from_base.push(held);
+        } else if held.slot.goes_back() {
+            self.into_base(held);
+        }
+    }
+
+    fn finish(mut self, back: bool, newer_backup: bool) -> Outcome {
+        let (base, account) = (self.base, self.account);
+        let lost_from_base = std::mem::take(&mut self.gone_from_base);
+        let lost_from_account = std::mem::take(&mut self.gone_from_account);
+        let reachable = |lost: Vec<&'m Shared<'a>>| -> Vec<&'m Shared<'a>> {
+            let here = |s: &&Shared<'_>| !self.is_out_of_reach(&s.slot);
+            lost.into_iter().filter(here).collect()
+        };
+        let (lost_from_base, lost_from_account) =
+            (reachable(lost_from_base), reachable(lost_from_account));
+
+        let suspicions = [
+            (
+                Which::Base,
+                &lost_from_base,
+                self.suspect_base(&lost_from_base),
+            ),
+            (
+                Which::Account,
+                &lost_from_account,
+                self.suspect_account(&lost_from_account, newer_backup),
+            ),
+        ];
+        let mut held = false;
+        for (from, lost, because) in suspicions {
+            if let Some(because) = because {
+                held = true;
+                let keys = lost.iter().map(|s| s.slot.to_string()).collect();
+                self.outcome.problems.push(Problem::RemovalsHeld {
+                    from,
+                    keys,
+                    because,
+                });
+            }
+        }
+        if held && back {
+            // Something is wrong with one of the two: touch neither, and remember what was.
+            return Outcome {
+                problems: self.outcome.problems,
+                merged: self.last.cloned().unwrap_or_default(),
+                ..Outcome::default()
+            };
+        }
+        for shared in lost_from_base {
+            if held {
+                self.outcome.merged.set(shared.id, shared.hash);
+            } else {
+                self.account_edits.remove(&shared.slot);
+            }
+        }
+        for shared in lost_from_account {
+            self.base_edits.remove(&shared.slot);
+        }
+        for key in SEEDS {
+            if account.document.value(key).is_none() {
+                self.account_edits
+                    .set(&Slot::Top(Cow::Borrowed(key)), "true");
+            }
+        }
+        let mut outcome = self.outcome;
+        outcome.account = self.account_edits.apply(&account.document);
+        if back {
+            outcome.base = self.base_edits.apply(&base.document);
+        }
+        outcome.merged.fingerprint = base.fingerprint();
+        outcome.merged.identity = account.identity_hash();
+        outcome.merged.first_start = account.first_start();
+        // A base that was made anew stays suspect as long as removals are held back.
+        outcome.merged.base_first_start = match self.last {
+            Some(last) if held => last.base_first_start,
+            _ => base.first_start(),
+        };
+        outcome
+    }
+
+    fn suspect_base(&self, lost: &[&Shared<'_>]) -> Option<Suspicion> {
+        let last = self.last.filter(|_| !lost.is_empty())?;
+        if last.base_first_start.is_some() && last.base_first_start != self.base.first_start() {
+            return Some(Suspicion::FirstStart);
+        }
+        (removed(lost) > MOST_REMOVED).then_some(Suspicion::TooMany)
+    }
+
+    fn suspect_account(&self, lost: &[&Shared<'_>], newer_backup: bool) -> Option<Suspicion> {
+        let last = self.last.filter(|_| !lost.is_empty())?;
+        if last.identity.is_some() && last.identity != self.account.identity_hash() {
+            Some(Suspicion::Identity)
+        } else if last.first_start.is_some() && last.first_start != self.account.first_start() {
+            Some(Suspicion::FirstStart)
+        } else if newer_backup {
+            Some(Suspicion::NewerBackup)
+        } else {
+            (removed(lost) > MOST_REMOVED).then_some(Suspicion::TooMany)
+        }
+    }
+}
+
+/// How many things a person would have had to remove: keys, and projects as one each.
+fn removed(lost: &[&Shared<'_>]) -> usize {
+    let things: HashSet<&str> = lost
+        .iter()
+        .map(|s| match &s.slot {
+            Slot::Top(name) | Slot::Project(name, _) => name.as_ref(),
+        })
+        .collect();
+    things.len()
+}
+
+/// A hash that does not regard white space between the parts of a value.
+fn value_hash(value: &str) -> u64 {
+    let (mut in_string, mut escaped) = (false, false);
+    let mut sum = hash::hash(b"");
+    for byte in value.bytes() {
+        if in_string {
+            let closes = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            in_string = !closes;
+        } else if byte.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        sum = hash::extend(sum, &[byte]);
+    }
+    sum
+}
+
+fn is_empty(value: &str) -> bool {
+    let mut parts = value.bytes().filter(|b| !b.is_ascii_whitespace());
+    match (parts.next(), parts.next()) {
+        (Some(b'['), Some(b']')) | (Some(b'{'), Some(b'}')) => true,
+        _ => matches!(value.trim(), "false" | "null" | "\"\""),
+    }
+}
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;
