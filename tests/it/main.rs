@@ -5,3 +5,4 @@ mod launch;
 mod overlay;
 mod support;
 mod tidy;
+mod views;
