@@ -80,10 +80,10 @@ fn full_screen(context: &Context, mut source: Source) -> Outcome {
         login: Box::new(move |id| sign_in(&login, id)),
         snapshot: context.home.snapshot(),
     };
-    screen::show(services, &look)
-        .map_err(|error| Failure::new(format!("cannot use this terminal: {error}")))
-        .map_err(|failure| failure.hint("`ccp status --plain` prints a table"))?;
-    Ok(exit::OK)
+    screen::show(services, &look).map_err(|error| {
+        Failure::new(format!("cannot use this terminal: {error}"))
+            .hint("`ccp status --plain` prints a table")
+    })
 }
 
 /// Pins the directory, or takes its pins back, and publishes that.

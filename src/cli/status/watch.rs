@@ -2,14 +2,13 @@
 
 use super::source::Source;
 use super::{print, tell};
-use crate::adapters::{files, stamp};
+use crate::adapters::procs::interrupt::{Interrupts, Woken};
+use crate::adapters::stamp;
 use crate::cli::failure::{Failure, Outcome};
 use crate::contract::exit;
 use crate::tui::table::table;
 use jiff::tz::TimeZone;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the snapshot's file.
@@ -18,12 +17,11 @@ const STAMP_GAP: Duration = Duration::from_millis(250);
 const LOOK_GAP: Duration = Duration::from_secs(1);
 
 pub(super) fn run(source: &Source, snapshot: &Path, zone: &TimeZone, colour: bool) -> Outcome {
-    let enough = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&enough))
+    let interrupts = Interrupts::catch()
         .map_err(|error| Failure::new(format!("cannot wait for Ctrl-C: {error}")))?;
     let mut shown = String::new();
     let mut problems: Vec<String> = Vec::new();
-    while !enough.load(Ordering::Relaxed) {
+    loop {
         let seen = stamp::file_stamp(snapshot);
         let moment = source.look();
         let text = table(&moment, zone, colour);
@@ -37,12 +35,18 @@ pub(super) fn run(source: &Source, snapshot: &Path, zone: &TimeZone, colour: boo
             shown = text;
         }
         let looked_at = Instant::now();
-        while looked_at.elapsed() < LOOK_GAP && !enough.load(Ordering::Relaxed) {
-            files::pause(STAMP_GAP);
-            if stamp::file_stamp(snapshot) != seen {
-                break;
+        while looked_at.elapsed() < LOOK_GAP && stamp::file_stamp(snapshot) == seen {
+            if interrupts.wait(None, STAMP_GAP) == Woken::Interrupted {
+                return Ok(ended_by(&interrupts));
             }
         }
     }
-    Ok(exit::OK)
+}
+
+/// Ctrl-C is how one stops watching; any other signal is reported as shells do.
+fn ended_by(interrupts: &Interrupts) -> u8 {
+    match interrupts.seen() {
+        None | Some(exit::INTERRUPTED) => exit::OK,
+        Some(code) => code,
+    }
 }

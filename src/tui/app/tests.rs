@@ -1,3 +1,5 @@
+//! Keys and looks in, actions out.
+
 use super::*;
 use crate::tui::fixture::{NOW, moment, nobody};
 

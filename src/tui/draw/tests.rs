@@ -1,3 +1,5 @@
+//! Screens as text, against golden files; sizes and keys at random.
+
 use super::*;
 use crate::core::time::Timestamp;
 use crate::tui::app::{Action, Event, Key};

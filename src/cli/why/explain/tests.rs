@@ -1,3 +1,5 @@
+//! Picks as they are made, explained.
+
 use super::*;
 use crate::contract::record::{self, Circumstances};
 use crate::core::account::AccountId;
@@ -111,6 +113,11 @@ the terms of a line add up to its score: 5h = 5-hour headroom, 7d = weekly headr
 runner-up: side, 33.3 behind
 ";
     assert_eq!(text, expected, "\n{text}");
+    let document = include_str!("../../../../docs/selection.md");
+    assert!(
+        document.contains(&format!("```\n{text}```")),
+        "docs/selection.md shows this very text"
+    );
 }
 
 #[test]
@@ -120,7 +127,9 @@ fn every_reason_and_every_pin_has_a_sentence() {
     let pair = [roomy.clone(), other.clone()];
     let mixed = [roomy.clone(), full.clone(), other];
     let nobody = past(None, None, false);
-    let rows: [(&[Candidate], Option<u16>, Past, &str, Option<&str>); 9] = [
+    /// Candidates, the account asked for, the past, the reason, and what is said of the pin.
+    type Row<'a> = (&'a [Candidate], Option<u16>, Past, &'a str, Option<&'a str>);
+    let rows: [Row<'_>; 9] = [
         (
             &pair,
             None,
@@ -212,4 +221,34 @@ fn a_reason_of_a_later_version_is_named() {
     record.reason = "horoscope\x1b[2J".to_owned();
     let text = text(&record);
     assert!(text.contains("`horoscope\u{fffd}[2J`"), "{text}");
+}
+
+/// The document's worked examples are rows of the vectors that the score is tested with.
+#[test]
+fn the_examples_in_the_document_come_out_as_the_vectors_say() {
+    let document = include_str!("../../../../docs/selection.md");
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../tests/data/scoring-vectors.json"))
+            .expect("JSON");
+    let cases = vectors["cases"].as_array().expect("cases");
+    for name in ["README row 1", "burn, barrier and credit together"] {
+        let case = cases.iter().find(|c| c["name"] == name);
+        let score = case.expect("a case of this name")["expect"]["score"].as_f64();
+        let section = document
+            .split(&format!("*{name}*"))
+            .nth(1)
+            .expect("worked by hand");
+        let table = section.split("**score**").next().expect("a sum");
+        let shown = format!("| **score** | | **{:.2}** |", score.expect("a number"));
+        assert!(document.contains(&shown), "{name}: {shown}");
+        let points = table.lines().filter_map(|l| {
+            let cell = l.trim_end_matches(" |").rsplit("| ").next()?;
+            cell.replace('−', "-").parse::<f64>().ok()
+        });
+        let sum: f64 = points.sum();
+        assert!(
+            (sum - score.expect("a number")).abs() < 0.01,
+            "{name} adds up to {sum}"
+        );
+    }
 }
