@@ -14,6 +14,7 @@ pub mod env;
 pub mod failure;
 pub mod help;
 pub mod init;
+pub mod list;
 pub mod login;
 pub mod man;
 pub mod onboarding;
@@ -26,7 +27,9 @@ pub mod reserve;
 pub mod select;
 pub mod sessions;
 pub mod sign_in;
+pub mod status;
 pub mod sync;
+pub mod why;
 
 use crate::contract::exit;
 use arguments::{Command, CommandLine};
@@ -59,7 +62,12 @@ pub fn main() -> u8 {
 fn dispatch(command: Option<Command>) -> Outcome {
     let context = Context::of_process;
     match command {
-        None => onboarding::run(&context()?, || Err(Failure::new("not built yet"))),
+        None => {
+            let context = context()?;
+            onboarding::run(&context, || {
+                status::run(&context, &arguments::Status::default())
+            })
+        }
         Some(Command::Add(arguments)) => add::run(&context()?, &arguments),
         Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
         Some(Command::Completions { shell }) => completions::run(shell),
@@ -70,14 +78,17 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Help { topic }) => help::run(topic.as_deref()),
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
         Some(Command::Login(arguments)) => login::run(&context()?, &arguments),
+        Some(Command::List { json }) => list::run(&context()?, json),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
         Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
+        Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
         Some(Command::Sync { account, quiet }) => sync::run(&context()?, account.as_deref(), quiet),
         Some(Command::Unpin { dir }) => pin::unpin(&context()?, dir.as_deref()),
+        Some(Command::Why { number, json }) => why::run(&context()?, number, json),
         _ => Err(Failure::new("not built yet")),
     }
 }

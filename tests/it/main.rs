@@ -8,3 +8,4 @@ mod overlay;
 mod support;
 mod tidy;
 mod tidy;
+mod views;
