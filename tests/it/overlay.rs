@@ -384,6 +384,7 @@ fn what_may_be_in_use_is_left_for_later() {
     put(&world.in_account("fresh.md"), "x", 1);
     let report = world.sync_at(clock::now(), false);
     assert_eq!(report.left[0].reason, Reason::Young);
+    assert!(!report.is_settled(), "a stamp taken now would hide it");
     assert!(world.in_account("fresh.md").is_file() && !world.in_base("fresh.md").exists());
 
     fs::remove_file(world.in_account("projects")).expect("removes the link");
@@ -396,6 +397,7 @@ fn what_may_be_in_use_is_left_for_later() {
     );
     let left: Vec<Reason> = report.left.iter().map(|l| l.reason).collect();
     assert_eq!(left, [Reason::LiveSession, Reason::LiveSession]);
+    assert!(report.is_settled());
     assert!(world.sync().is_complete());
     assert_eq!(text(&world.in_base("projects/a/1.jsonl")), "1\n");
 }
