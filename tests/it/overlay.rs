@@ -1134,7 +1134,7 @@ fn inside_a_read_only_base() {
     put(&world.in_account("settings.json"), "mine", 9);
     put(&world.in_account("new"), "mine", 9);
     let remount = Command::new("mount")
-        .args(["-o", "remount,ro"])
+        .args(["-o", "remount,bind,ro"])
         .arg(&small)
         .status();
     assert!(remount.expect("mount runs").success());
