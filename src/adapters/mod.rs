@@ -14,5 +14,10 @@ pub mod agent;
 pub mod claude_api;
 #[cfg(feature = "full")]
 pub mod creds;
+pub mod foreign;
+#[cfg(feature = "full")]
+pub mod inbox;
 #[cfg(feature = "full")]
 pub mod simulated;
+#[cfg(feature = "full")]
+pub mod store;

@@ -9,6 +9,9 @@ pub mod snapshot;
 pub mod vars;
 
 #[cfg(feature = "full")]
+pub mod report;
+#[cfg(feature = "full")]
 pub mod settings;
+pub mod status;
 #[cfg(feature = "full")]
 pub mod usage_body;

@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod accounts;
+pub mod calendar;
+pub mod claude_json;
 pub mod hash;
 pub mod overlay;
 pub mod select;
