@@ -2,7 +2,8 @@
 //! starts nothing and knows no versions. Used on the way to exec, so each candidate costs one `stat`, and only one that
 //! could be executed costs more.
 
-use std::ffi::{CString, OsStr};
+use super::files::is_executable;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::Read;
@@ -257,14 +258,6 @@ impl Judge<'_> {
         }
         None
     }
-}
-
-fn is_executable(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return false;
-    };
-    // SAFETY: the pointer is a C string that lives through the call; nothing is written.
-    unsafe { libc::access(path.as_ptr(), libc::X_OK) == 0 }
 }
 
 fn is_wrapper(path: &Path) -> bool {

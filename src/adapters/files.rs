@@ -1,12 +1,14 @@
 //! Files that survive a crash in the middle: private directories, replacement by rename, short locks.
 
-use std::ffi::OsString;
+use crate::core::time::Timestamp;
+use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Mode of files that only their owner may read.
 pub const PRIVATE_FILE: u32 = 0o600;
@@ -75,7 +77,7 @@ fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
 /// An advisory lock on a file, released when dropped or when the process ends or becomes another program.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -90,12 +92,18 @@ impl Lock {
         let started = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { _file: file })),
+                Ok(()) => return Ok(Some(Self { file })),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if started.elapsed() >= patience => return Ok(None),
                 Err(TryLockError::WouldBlock) => pause(LOCK_POLL.min(patience)),
             }
         }
+    }
+
+    /// Notes on the lock's own file when it was taken, for those who only look.
+    pub fn touch(&self, now: Timestamp) -> io::Result<()> {
+        let since_epoch = now.since(Timestamp::from_unix_ms(0));
+        self.file.set_modified(UNIX_EPOCH + since_epoch)
     }
 }
 
@@ -106,6 +114,16 @@ impl Lock {
 )]
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
+}
+
+/// Whether this user may execute the file.
+#[must_use]
+pub fn is_executable(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: the pointer is a C string that lives through the call; nothing is written.
+    unsafe { libc::access(path.as_ptr(), libc::X_OK) == 0 }
 }
 
 /// Modification time in nanoseconds since the Unix epoch.

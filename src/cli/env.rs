@@ -44,6 +44,18 @@ pub fn run(context: &Context, arguments: &Env) -> Outcome {
     Ok(exit::OK)
 }
 
+/// A path for a POSIX shell, as text to show: in quotes always, or only where it needs them.
+#[must_use]
+pub fn quote(path: &Path, always: bool) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bytes = path.as_os_str().as_bytes();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-+@:".contains(b);
+    if !always && !bytes.is_empty() && bytes.iter().all(plain) {
+        return path.display().to_string();
+    }
+    String::from_utf8_lossy(&syntax::posix(bytes)).into_owned()
+}
+
 /// What has to be set and unset, given what is set now.
 fn changes(
     account_dir: &Path,

@@ -50,6 +50,17 @@ pub fn one(context: &Context, id: AccountId) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Puts the overlay of an account in order that is being signed in.
+pub(super) fn one_in(
+    context: &Context,
+    store: &mut Store,
+    account: &Account,
+) -> Result<(), Failure> {
+    let report = sync_account(context, store, account, account_options(context, false)?)?;
+    tell(account, &report, true);
+    Ok(())
+}
+
 type MakeOptions = fn(Direction, bool) -> Options;
 
 fn account_options(context: &Context, quiet: bool) -> Result<(Direction, MakeOptions), Failure> {

@@ -24,6 +24,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// A file that is no lease counts as one session for this long, then it is moved to the logs.
 pub const GARBAGE_COUNTS: Duration = Duration::from_secs(30);
+/// Clocks of machines that share a home differ by less than this; what lies further ahead is of a clock set back since.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
 /// The most leases that one run folds; the rest waits for the next.
 const MAX_FOLDED: usize = 1_000;
 /// The largest record that is read, in bytes.
@@ -71,13 +73,39 @@ pub fn tidy(
     base: &Base,
     now: Timestamp,
 ) -> Result<(Folded, Snapshot), FoldError> {
+    tidy_watched(store, settings, base, now, &mut |_| Ok(()))
+}
+
+/// What a run has just done; a test ends the run there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    LeasesRecorded,
+    ReportTaken,
+    ReportRemoved,
+    PinsPruned,
+    Published,
+    FileCleared,
+}
+
+type Watch<'a> = &'a mut dyn FnMut(Step) -> Result<(), FoldError>;
+
+fn tidy_watched(
+    store: &mut Store,
+    settings: &Settings,
+    base: &Base,
+    now: Timestamp,
+    watch: Watch<'_>,
+) -> Result<(Folded, Snapshot), FoldError> {
     let home = store.home().clone();
     let ended = record_ended(store, &home, now)?;
-    let mut folded = fold_inbox(store, &home, now)?;
+    watch(Step::LeasesRecorded)?;
+    let mut folded = fold_inbox(store, &home, now, watch)?;
     store.prune_pins(now)?;
+    watch(Step::PinsPruned)?;
     let snapshot = publish_snapshot(store, settings, base, now)?;
+    watch(Step::Published)?;
     folded.leases = ended.len();
-    folded.moved += clear_away(&home, &ended, now)?;
+    folded.moved += clear_away(&home, &ended, now, watch)?;
     Ok((folded, snapshot))
 }
 
@@ -103,7 +131,12 @@ fn record_ended(store: &mut Store, home: &Home, now: Timestamp) -> Result<Vec<En
 
 /// Deletes the files of leases that are in the database, and moves what is no lease, or cannot be read, to the logs.
 /// Returns how many files were moved.
-fn clear_away(home: &Home, ended: &[Ended], now: Timestamp) -> Result<usize, FoldError> {
+fn clear_away(
+    home: &Home,
+    ended: &[Ended],
+    now: Timestamp,
+    watch: Watch<'_>,
+) -> Result<usize, FoldError> {
     let dir = home.leases();
     let mut moved = 0;
     for lease in ended {
@@ -114,6 +147,7 @@ fn clear_away(home: &Home, ended: &[Ended], now: Timestamp) -> Result<usize, Fol
             // What cannot be read may still tell a person something.
             moved += usize::from(move_to_logs(home, &path, now)?);
         }
+        watch(Step::FileCleared)?;
     }
     for path in leases::list(&dir).map_err(at(&dir))?.garbage {
         if is_old(&path, now) {
@@ -129,7 +163,10 @@ pub(super) fn counts(lease: &LeaseName, this: &Machine, now: Timestamp) -> bool 
     if sighting == Sighting::Gone && !can_see_processes() {
         sighting = Sighting::Unknown;
     }
-    is_live(lease.holder, lease.created_at, sighting, now)
+    // A claim from the far future was made before the clock was set back; it would count until the clock catches up.
+    let misdated = matches!(lease.holder, Holder::Reservation { .. })
+        && lease.created_at > now.plus(CLOCK_SLACK);
+    !misdated && is_live(lease.holder, lease.created_at, sighting, now)
 }
 
 /// A process table in which even this process is missing says nothing about others: that means busy, not idle.
@@ -161,7 +198,12 @@ fn read_record(path: &Path) -> Option<PickRecord> {
     serde_json::from_slice(&text).ok()
 }
 
-fn fold_inbox(store: &mut Store, home: &Home, now: Timestamp) -> Result<Folded, FoldError> {
+fn fold_inbox(
+    store: &mut Store,
+    home: &Home,
+    now: Timestamp,
+    watch: Watch<'_>,
+) -> Result<Folded, FoldError> {
     let dir = home.inbox();
     let mut folded = Folded::default();
     for letter in inbox::list(&dir).map_err(at(&dir))? {
@@ -176,7 +218,9 @@ fn fold_inbox(store: &mut Store, home: &Home, now: Timestamp) -> Result<Folded, 
         let verdict = take_report(store, &report, now)?;
         folded.reports += 1;
         folded.samples += usize::from(verdict == Some(Acceptance::Accepted));
+        watch(Step::ReportTaken)?;
         inbox::remove(&path).map_err(at(&path))?;
+        watch(Step::ReportRemoved)?;
     }
     Ok(folded)
 }
@@ -214,7 +258,8 @@ fn is_old(path: &Path, now: Timestamp) -> bool {
         .ok()
         .and_then(|m| m.duration_since(UNIX_EPOCH).ok())
         .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .is_some_and(|ms| now.since(Timestamp::from_unix_ms(ms)) > GARBAGE_COUNTS)
+        .map(Timestamp::from_unix_ms)
+        .is_some_and(|at| now.since(at) > GARBAGE_COUNTS || at > now.plus(CLOCK_SLACK))
 }
 
 /// Moves a file out of the way, where a person can look at it. False when it is gone already.

@@ -1,8 +1,11 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
 
+mod claude_api;
 mod exec;
 mod launch;
 mod overlay;
+mod overlay;
 mod support;
+mod tidy;
 mod tidy;
 mod views;

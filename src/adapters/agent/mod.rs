@@ -6,6 +6,5 @@ pub mod identity;
 pub mod login;
 pub mod probe;
 mod process;
-mod terminal;
 
 pub use process::Environment;

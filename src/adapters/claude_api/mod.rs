@@ -166,6 +166,3 @@ fn read(
     }
     Ok((report, problems))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,13 +1,13 @@
 //! The Keychain item of an account's directory. Asking for attributes and deleting cause no prompt; reading may.
 
 use super::{CredsError, Presence, name};
+use crate::adapters::procs::user_name;
 use crate::contract::snapshot::FileStamp;
 use crate::core::account::AccountId;
 use crate::core::hash::hash;
 use security_framework::base::Error;
 use security_framework::item::{ItemClass, ItemSearchOptions, Limit};
 use security_framework::passwords::{delete_generic_password, get_generic_password};
-use std::ffi::CStr;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -85,19 +85,8 @@ fn refused(action: &'static str, account: AccountId, error: Error) -> CredsError
 
 /// `$USER`, else the name the system has for this user; empty when there is none.
 fn user() -> String {
-    if let Some(user) = std::env::var_os("USER").filter(|user| !user.is_empty()) {
-        return user.to_string_lossy().into_owned();
-    }
-    // SAFETY: getpwuid returns null or a record that lives until the next call, and it is copied at once.
-    unsafe {
-        let record = libc::getpwuid(libc::getuid());
-        if record.is_null() || (*record).pw_name.is_null() {
-            return String::new();
-        }
-        CStr::from_ptr((*record).pw_name)
-            .to_string_lossy()
-            .into_owned()
-    }
+    let user = std::env::var_os("USER").filter(|user| !user.is_empty());
+    user.map_or_else(user_name, |user| user.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

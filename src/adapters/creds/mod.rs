@@ -97,6 +97,22 @@ pub fn presence(home: &Home, account: AccountId) -> Presence {
     file::presence(&account_credential(&dir))
 }
 
+/// Whether a login of this number is left though its directory may be gone: the Keychain keeps items for itself.
+#[must_use]
+pub fn is_left(home: &Home, account: AccountId) -> bool {
+    #[cfg(target_os = "macos")]
+    return matches!(
+        keychain::presence(&home.account(account)),
+        Presence::Present(_)
+    );
+    #[cfg(not(target_os = "macos"))]
+    {
+        // The file is in the directory, and goes with it.
+        let _ = (home, account);
+        false
+    }
+}
+
 /// Removes the login of an account for good; whether there was one. claude is not told, and the service still knows it.
 pub fn remove(home: &Home, account: AccountId) -> Result<bool, CredsError> {
     let dir = match own_dir(home, account) {

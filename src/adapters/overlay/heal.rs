@@ -8,7 +8,7 @@ use super::jsonl;
 use super::listing::list;
 use super::report::{Healed, How, Reason, SyncReport};
 use super::transfer::{
-    MOST_DEPTH, continues, keep_beside, move_beside, move_new, move_over, same_content,
+    MOST_DEPTH, continues, keep_beside, move_beside, move_new, move_over, same_content, swap,
 };
 use crate::adapters::files;
 use crate::core::time::Timestamp;
@@ -314,7 +314,15 @@ fn judge(name: &OsStr, beside: &Path, real: &Path) -> io::Result<How> {
     }
     if is_jsonl(name) {
         if new.len() > old.len() && continues(beside, real)? {
-            move_over(beside, real)?;
+            let how = win(name, beside, real)?;
+            let How::Won(old) = &how else {
+                return Ok(how);
+            };
+            // Unless it grew another way at the last moment, all of the old is in the new.
+            if !continues(real, old)? {
+                return Ok(how);
+            }
+            fs::remove_file(old)?;
             return Ok(How::Continued);
         }
         if new.len() < old.len() && continues(real, beside)? {
@@ -335,8 +343,11 @@ fn judge(name: &OsStr, beside: &Path, real: &Path) -> io::Result<How> {
     }
 }
 
-/// The newcomer takes the place of `real`, which gets a name of its own first.
+/// The newcomer takes the place of `real`, whose content takes the newcomer's name.
 fn win(name: &OsStr, beside: &Path, real: &Path) -> io::Result<How> {
+    if swap(beside, real)? {
+        return Ok(How::Won(beside.to_owned()));
+    }
     let dir = beside.parent().unwrap_or(beside);
     let kept = keep_beside(real, dir, name)?;
     move_over(beside, real)?;

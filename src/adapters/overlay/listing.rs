@@ -42,3 +42,8 @@ pub(super) fn sync_lock(account_dir: &Path) -> Option<PathBuf> {
 pub(super) fn merge_record(account_dir: &Path) -> Option<PathBuf> {
     beside_account(account_dir, ".merged")
 }
+
+/// Held while anything is folded into the base, by whichever account: two newcomers must not judge one entry at once.
+pub(super) fn heal_lock(account_dir: &Path) -> PathBuf {
+    account_dir.with_file_name(".healing")
+}

@@ -101,7 +101,7 @@ fn sync_locked(
     options: Options,
     report: &mut SyncReport,
 ) {
-    sync_entries(base, account_dir, now, options.live_session, report);
+    sync_entries(base, account_dir, now, options, report);
     report.settings = settings::flow(base, account_dir, options.settings, options.settings_wait);
 }
 
@@ -110,7 +110,7 @@ fn sync_entries(
     base: &Base,
     account_dir: &Path,
     now: Timestamp,
-    live_session: bool,
+    options: Options,
     report: &mut SyncReport,
 ) {
     let account = match listing::list(account_dir) {
@@ -140,13 +140,34 @@ fn sync_entries(
         entries.link(name);
     }
     let strays = std::mem::take(&mut entries.strays);
-    if strays.is_empty() {
-        return;
+    if !strays.is_empty() {
+        heal_strays(base, account_dir, now, options, &strays, report);
     }
-    let mut healer = Healer::new(&base.dir, account_dir, now, live_session, report);
-    let healed: Vec<OsString> = strays.into_iter().filter(|n| healer.fold(n)).collect();
+}
+
+fn heal_strays(
+    base: &Base,
+    account_dir: &Path,
+    now: Timestamp,
+    options: Options,
+    strays: &[OsString],
+    report: &mut SyncReport,
+) {
+    let path = listing::heal_lock(account_dir);
+    let _lock = match Lock::acquire(&path, options.sync_wait) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => {
+            for name in strays {
+                report.leave(account_dir.join(name), Reason::Waiting);
+            }
+            return;
+        }
+        Err(error) => return report.fail(path, error),
+    };
+    let mut healer = Healer::new(&base.dir, account_dir, now, options.live_session, report);
+    let healed: Vec<&OsString> = strays.iter().filter(|n| healer.fold(n)).collect();
     for name in healed {
-        link(&base.dir, account_dir, &name, report);
+        link(&base.dir, account_dir, name, report);
     }
 }
 
@@ -219,7 +240,13 @@ struct Entries<'e> {
 impl Entries<'_> {
     /// One entry of the account directory. `in_base`: the base shares one of the same name.
     fn look_at(&mut self, name: &OsStr, kind: FileType, in_base: bool) {
-        match classify(name.as_bytes()) {
+        // What the base shares was classified already.
+        let class = if in_base {
+            Class::Shared
+        } else {
+            classify(name.as_bytes())
+        };
+        match class {
             Class::Skipped => {}
             Class::Private if kind.is_symlink() => self.look_at_private_link(name),
             Class::Private => {}
@@ -303,8 +330,16 @@ impl Entries<'_> {
     }
 }
 
+/// Whether a link that says `target` leads to the entry `name` of `dir`, as [`link`] spells it. By bytes: this is asked
+/// of every link in each sync.
 fn is_entry_of(dir: &Path, name: &OsStr, target: &Path) -> bool {
-    target.file_name() == Some(name) && target.parent() == Some(dir)
+    let parent = target
+        .as_os_str()
+        .as_bytes()
+        .strip_suffix(name.as_bytes())
+        .and_then(|rest| rest.strip_suffix(b"/"));
+    let dir = dir.as_os_str().as_bytes();
+    parent.is_some_and(|p| p == dir.strip_suffix(b"/").unwrap_or(dir))
 }
 
 fn link(base_dir: &Path, account_dir: &Path, name: &OsStr, report: &mut SyncReport) {

@@ -10,7 +10,7 @@ use crate::core::time::Timestamp;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, fchmod, fstat, openat, statat, unlinkat,
 };
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -145,32 +145,63 @@ fn rename_to_trash(home: &Home, id: AccountId, dir: &Path) -> Result<PathBuf, Re
     })
 }
 
-/// A mount below shows as another device, except a bind mount of the same one: the kernel's own list has both.
-#[cfg(target_os = "linux")]
+/// A mount below shows as another device.
 fn must_hold_no_mount(dir: &Path) -> Result<(), RemoveError> {
+    let metadata = fs::symlink_metadata(dir).map_err(failed(dir))?;
+    let mount = match listed_mount(dir)? {
+        None => foreign_below(dir, metadata.dev(), 0),
+        listed => listed,
+    };
+    match mount {
+        None => Ok(()),
+        Some(mount) => Err(RemoveError::Mounted {
+            dir: dir.to_owned(),
+            mount,
+        }),
+    }
+}
+
+/// The first directory below that is on another device. What cannot be entered is for the deletion, which looks again.
+fn foreign_below(dir: &Path, device: u64, depth: usize) -> Option<PathBuf> {
+    if depth > MOST_DEPTH {
+        return None;
+    }
+    for (name, kind) in listing::list(dir).ok()? {
+        if !kind.is_dir() {
+            continue;
+        }
+        let path = dir.join(name);
+        if fs::symlink_metadata(&path).is_ok_and(|m| m.dev() != device) {
+            return Some(path);
+        }
+        let below = foreign_below(&path, device, depth + 1);
+        if below.is_some() {
+            return below;
+        }
+    }
+    None
+}
+
+/// A mount at or below `dir` in the kernel's own list, which has also those of the same device put there once more.
+#[cfg(target_os = "linux")]
+fn listed_mount(dir: &Path) -> Result<Option<PathBuf>, RemoveError> {
     let real = fs::canonicalize(dir).map_err(failed(dir))?;
     let list = Path::new("/proc/self/mountinfo");
     let text = fs::read(list).map_err(failed(list))?;
-    for line in text.split(|b| *b == b'\n') {
+    let mounts = text.split(|b| *b == b'\n').filter_map(|line| {
         // Field 5 is the mount point, blanks and the like as octal escapes (proc_pid_mountinfo(5)).
-        let Some(field) = line.split(|b| *b == b' ').nth(4) else {
-            continue;
-        };
-        let mount = PathBuf::from(OsStr::from_bytes(&unescaped(field)));
-        if mount.starts_with(&real) {
-            return Err(RemoveError::Mounted {
-                dir: dir.to_owned(),
-                mount,
-            });
-        }
-    }
-    Ok(())
+        let field = line.split(|b| *b == b' ').nth(4)?;
+        Some(PathBuf::from(std::ffi::OsStr::from_bytes(&unescaped(
+            field,
+        ))))
+    });
+    Ok(mounts.into_iter().find(|mount| mount.starts_with(&real)))
 }
 
-/// Only the device tells here; there are no bind mounts.
+/// Elsewhere a directory cannot be mounted a second time, and devices tell.
 #[cfg(not(target_os = "linux"))]
-fn must_hold_no_mount(_dir: &Path) -> Result<(), RemoveError> {
-    Ok(())
+fn listed_mount(_dir: &Path) -> Result<Option<PathBuf>, RemoveError> {
+    Ok(None)
 }
 
 #[cfg(target_os = "linux")]
@@ -211,13 +242,13 @@ fn delete(dir: &Path, device: u64) -> Result<(), RemoveError> {
 }
 
 fn delete_inside(dir: OwnedFd, device: u64, depth: usize) -> rustix::io::Result<()> {
-    #[expect(
-        clippy::useless_conversion,
-        reason = "its type differs between platforms"
-    )]
-    let on_device = fstat(&dir).map(|s| u64::try_from(s.st_dev).is_ok_and(|d| d == device))?;
-    if !on_device {
+    let metadata = fstat(&dir)?;
+    if device_number(&metadata) != device {
         return Err(rustix::io::Errno::XDEV);
+    }
+    if !Mode::from_raw_mode(metadata.st_mode).contains(owner_rights()) {
+        // Without them its entries cannot go; where it does not help, that shows at once.
+        let _ = fchmod(&dir, owner_rights());
     }
     if depth > MOST_DEPTH {
         return Err(rustix::io::Errno::LOOP);
@@ -237,12 +268,11 @@ fn delete_inside(dir: OwnedFd, device: u64, depth: usize) -> rustix::io::Result<
 
 /// As `std` counts devices; the raw type differs between platforms.
 #[allow(
-    clippy::useless_conversion,
     clippy::unnecessary_cast,
-    reason = "not on every platform"
+    reason = "the raw type is signed and shorter on macOS"
 )]
-fn device_number(metadata: &rustix::fs::Stat) -> Option<u64> {
-    u64::try_from(metadata.st_dev).ok()
+fn device_number(metadata: &rustix::fs::Stat) -> u64 {
+    metadata.st_dev as u64
 }
 
 fn delete_entry(

@@ -134,6 +134,8 @@ pub enum Reason {
     TooMuch,
     /// It came into being while we worked.
     Raced,
+    /// Another account is being folded into the base.
+    Waiting,
 }
 
 impl Reason {
@@ -150,6 +152,7 @@ impl Reason {
             Self::Special => "neither file nor directory nor link",
             Self::TooMuch => "too large to look through",
             Self::Raced => "it appeared at this moment",
+            Self::Waiting => "another account is being merged",
         }
     }
 }

@@ -143,7 +143,7 @@ struct Flow<'f> {
 
 impl Flow<'_> {
     fn one_way(&self, report: &mut SettingsReport) -> Step<()> {
-        self.unlink(report)?;
+        self.must_be_own_file(report)?;
         let Some(base_text) = read(&self.base.json)? else {
             return Ok(());
         };
@@ -168,7 +168,7 @@ impl Flow<'_> {
     }
 
     fn two_way(&self, report: &mut SettingsReport) -> Step<()> {
-        self.unlink(report)?;
+        self.must_be_own_file(report)?;
         // Both are read under their locks: what is written back must be made from what is there.
         let mut base_lock = lock(&self.base.json, self.patience)?;
         let Some(base_text) = read(&self.base.json)? else {
@@ -223,10 +223,14 @@ impl Flow<'_> {
 
     /// A link in the place of the account's file would carry one identity into another. Its target may be anybody's, so
     /// what takes its place has no identity: claude asks the service who is logged in.
-    fn unlink(&self, report: &mut SettingsReport) -> Step<()> {
-        let is_link = fs::symlink_metadata(&self.path).is_ok_and(|m| m.is_symlink());
-        if !is_link {
-            return Ok(());
+    fn must_be_own_file(&self, report: &mut SettingsReport) -> Step<()> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(metadata) if metadata.is_symlink() => {}
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(SettingsProblem::Missing(self.path.clone()));
+            }
+            Err(error) => return Err(SettingsProblem::Io(self.path.clone(), error)),
         }
         let _lock = lock(&self.path, self.patience)?;
         let target =
@@ -275,13 +279,14 @@ fn lock(path: &Path, patience: Duration) -> Step<ClaudeLock> {
 fn read(path: &Path) -> Step<Option<String>> {
     let failed = |error| SettingsProblem::Io(path.to_owned(), error);
     // A FIFO in its place would be waited for without end.
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() && metadata.size() <= MOST_BYTES => {}
+    let size = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.size() <= MOST_BYTES => metadata.size(),
         Ok(_) => return Err(failed(io::ErrorKind::InvalidData.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
-    }
-    let mut bytes = Vec::new();
+    };
+    let room = usize::try_from(size).unwrap_or_default().saturating_add(1);
+    let mut bytes = Vec::with_capacity(room);
     let read = File::open(path).and_then(|f| f.take(MOST_BYTES).read_to_end(&mut bytes));
     match read {
         Ok(_) => {}

@@ -19,6 +19,8 @@ pub(super) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
     match rename_new(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             let part = part_of(to);
+            // What a killed process of the same number left, and nobody's only copy.
+            let _ = remove_copy(&part);
             let copied = copy(from, &part, 0).and_then(|()| rename_new(&part, to));
             if let Err(error) = copied {
                 let _ = remove_copy(&part);
@@ -35,6 +37,8 @@ pub(super) fn move_over(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             let part = part_of(to);
+            // What a killed process of the same number left, and nobody's only copy.
+            let _ = remove_copy(&part);
             let copied = copy(from, &part, 0).and_then(|()| fs::rename(&part, to));
             if let Err(error) = copied {
                 let _ = remove_copy(&part);
@@ -43,6 +47,24 @@ pub(super) fn move_over(from: &Path, to: &Path) -> io::Result<()> {
             remove_copied(from, to)
         }
         result => result,
+    }
+}
+
+/// Lets two files change names in one step: neither is without a name at any time. False where the file system cannot.
+pub(super) fn swap(one: &Path, other: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).map_err(io::Error::from) {
+        Ok(()) => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::CrossesDevices
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -10,6 +10,8 @@ pub mod interrupt;
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+#[cfg(feature = "full")]
+pub mod terminal;
 
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -73,6 +75,27 @@ fn host_name() -> String {
     }
     let end = buffer.iter().position(|b| *b == 0).unwrap_or(0);
     String::from_utf8_lossy(&buffer[..end]).into_owned()
+}
+
+/// The name the system has for this user; empty when it has none.
+#[cfg(feature = "full")]
+#[must_use]
+pub fn user_name() -> String {
+    // SAFETY: getpwuid returns null or a record that lives until the next call.
+    let record = unsafe { libc::getpwuid(libc::getuid()) };
+    if record.is_null() {
+        return String::new();
+    }
+    // SAFETY: a record's name is a C string or null, and it is copied at once.
+    unsafe {
+        let name = (*record).pw_name;
+        if name.is_null() {
+            return String::new();
+        }
+        std::ffi::CStr::from_ptr(name)
+            .to_string_lossy()
+            .into_owned()
+    }
 }
 
 #[cfg(test)]

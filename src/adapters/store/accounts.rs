@@ -1,5 +1,6 @@
 //! Accounts: who they are and how they do.
 
+use super::health::{Health, Problem};
 use super::{Outcome, Refusal, Store, StoreError, instant};
 use crate::core::account::{AccountId, check_label};
 use crate::core::accounts::label::{from_identity, unique};
@@ -28,34 +29,6 @@ pub struct Account {
     pub signed_in_at: Option<Timestamp>,
     /// How it does.
     pub health: Health,
-}
-
-/// How an account does. "Usage unknown" and "refused by the plan" are different things, and are kept apart.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Health {
-    /// The login is known to be dead.
-    pub needs_login: bool,
-    /// The last renewal of the login failed.
-    pub renewal_failed: bool,
-    /// A session was refused by the plan limit; until when.
-    pub limited_until: Option<Timestamp>,
-    /// Since when its usage cannot be found out, and why.
-    pub problem: Option<Problem>,
-    /// When its usage was last asked for.
-    pub probed_at: Option<Timestamp>,
-    /// How often it is sampled at present.
-    pub cadence: Option<Duration>,
-    /// Sessions found running under it that have no lease.
-    pub unleased_sessions: u32,
-}
-
-/// Why an account's usage is unknown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Since when.
-    pub since: Timestamp,
-    /// What went wrong last, for people; no secret.
-    pub text: String,
 }
 
 /// The label that a new account shall have.
@@ -198,68 +171,6 @@ impl Store {
         })
     }
 
-    /// Records whether the login is known to be dead.
-    pub fn set_needs_login(&mut self, id: AccountId, needs: bool) -> Outcome<()> {
-        self.set_health(id, "needs_login", needs)
-    }
-
-    /// Records whether the last renewal of the login failed.
-    pub fn set_renewal_failed(&mut self, id: AccountId, failed: bool) -> Outcome<()> {
-        self.set_health(id, "renewal_failed", failed)
-    }
-
-    /// Records until when the plan refuses the account, as reported at `reported_at`; none lifts it. A report older
-    /// than the last one says nothing new. Returns whether it was taken.
-    pub fn set_limited_until(
-        &mut self,
-        id: AccountId,
-        until: Option<Timestamp>,
-        reported_at: Timestamp,
-    ) -> Outcome<bool> {
-        self.change(|t| {
-            let changed = t.execute(
-                "UPDATE health SET limited_until = ?2, limited_reported = ?3
-                 WHERE account = ?1 AND coalesce(limited_reported, ?3) <= ?3",
-                params![
-                    id.number(),
-                    until.map(Timestamp::unix_ms),
-                    reported_at.unix_ms()
-                ],
-            )?;
-            Ok(changed > 0)
-        })
-    }
-
-    /// Records that usage was asked for at `now`, and what stood in the way; the start of a problem is kept while it
-    /// lasts.
-    pub fn set_probed(
-        &mut self,
-        id: AccountId,
-        problem: Option<&str>,
-        now: Timestamp,
-    ) -> Outcome<()> {
-        self.change(|t| {
-            let changed = t.execute(
-                "UPDATE health SET probed_at = ?3, problem = ?2,
-                    unknown_since = CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(unknown_since, ?3) END
-                 WHERE account = ?1",
-                params![id.number(), problem, now.unix_ms()],
-            )?;
-            expect_row(changed, id)
-        })
-    }
-
-    /// Records how often the account is sampled at present.
-    pub fn set_cadence(&mut self, id: AccountId, cadence: Duration) -> Outcome<()> {
-        let ms = i64::try_from(cadence.as_millis()).unwrap_or(i64::MAX);
-        self.set_health(id, "cadence", ms)
-    }
-
-    /// Records how many sessions without a lease run under the account.
-    pub fn set_unleased_sessions(&mut self, id: AccountId, sessions: u32) -> Outcome<()> {
-        self.set_health(id, "unleased_sessions", sessions)
-    }
-
     /// Removes an account with everything that is kept about it. One that is gone already is no error.
     pub fn remove_account(&mut self, id: AccountId) -> Outcome<()> {
         self.change(|t| {
@@ -288,25 +199,14 @@ impl Store {
             .filter(|ids| ids.len() > 1)
             .collect())
     }
-
-    fn set_health(
-        &mut self,
-        id: AccountId,
-        column: &'static str,
-        value: impl rusqlite::ToSql,
-    ) -> Outcome<()> {
-        self.change(|t| {
-            let statement = format!("UPDATE health SET {column} = ?2 WHERE account = ?1");
-            expect_row(t.execute(&statement, params![id.number(), value])?, id)
-        })
-    }
 }
 
 fn same_identity(a: &Identity, b: &Identity) -> bool {
     a.account_uuid == b.account_uuid && a.organization_uuid == b.organization_uuid
 }
 
-fn expect_row(changed: usize, id: AccountId) -> Result<(), Refusal> {
+/// A change of no row is a change of an account that is not there.
+pub(super) fn expect_row(changed: usize, id: AccountId) -> Result<(), Refusal> {
     if changed == 0 {
         Err(StoreError::NoAccount(id).into())
     } else {

@@ -8,6 +8,11 @@ use std::time::Instant;
 /// Switches to the write-ahead log where that is safe, and to the rollback journal elsewhere.
 pub(super) fn choose(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     let shares_memory = path.parent().is_none_or(|dir| !is_remote(dir));
+    choose_for(connection, shares_memory)
+}
+
+/// See [`choose`]; `shares_memory` tells whether processes on this file system can.
+pub(super) fn choose_for(connection: &Connection, shares_memory: bool) -> rusqlite::Result<()> {
     let wanted = if shares_memory { "wal" } else { "delete" };
     let present: String = connection.pragma_query_value(None, "journal_mode", |r| r.get(0))?;
     let mode = if present.eq_ignore_ascii_case(wanted) {

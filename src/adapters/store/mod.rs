@@ -6,6 +6,7 @@
 
 mod accounts;
 mod error;
+mod health;
 mod history;
 mod journal;
 mod open;
@@ -17,8 +18,9 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use accounts::{Account, Health, LabelWish, Problem};
+pub use accounts::{Account, LabelWish};
 pub use error::StoreError;
+pub use health::{Health, Problem};
 pub use history::{Ended, Event, StoredPick};
 pub use overlay::{Meta, OverlayState};
 pub use picture::{Picture, PicturedAccount};

@@ -50,9 +50,13 @@ pub(super) fn farewell() {
 }
 
 fn step(stage: &Stage, arguments: &[&str]) -> Result<(), Failure> {
+    show(arguments);
+    stage.ccp(arguments)
+}
+
+fn show(arguments: &[&str]) {
     let shown: Vec<String> = arguments.iter().map(|a| quote(a)).collect();
     say(&format!("$ ccp {}", shown.join(" ")));
-    stage.ccp(arguments)
 }
 
 fn quote(argument: &str) -> String {

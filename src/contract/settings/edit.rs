@@ -3,29 +3,48 @@
 use super::check;
 use super::check::{SettingsError, nearest};
 use super::keys::{self, KEYS, Kind};
+use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 /// Why a key could not be set. The text is as it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditError {
     /// There is no such key.
-    #[error("unknown key {path}{}", .near.as_ref().map(|n| format!(": did you mean {n}?")).unwrap_or_default())]
     UnknownKey {
         /// The key as it was asked for.
         path: String,
         /// The nearest one that exists.
         near: Option<String>,
     },
-    /// The value is not one that the key takes, or the file was wrong before.
-    #[error("{0}")]
-    Invalid(SettingsError),
+    /// The value is not one that the key takes: which it takes.
+    Value(String),
+    /// The file was wrong before.
+    File(SettingsError),
     /// The table is written in a way that cannot be extended in place.
-    #[error("cannot add {path} to the file: write it there by hand")]
     NoPlace {
         /// The key.
         path: String,
     },
 }
+
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey { path, near: None } => write!(f, "unknown key {path}"),
+            Self::UnknownKey {
+                path,
+                near: Some(near),
+            } => write!(f, "unknown key {path}: did you mean {near}?"),
+            Self::Value(problem) => f.write_str(problem),
+            Self::File(error) => error.fmt(f),
+            Self::NoPlace { path } => {
+                write!(f, "cannot add {path} to the file: write it there by hand")
+            }
+        }
+    }
+}
+
+impl std::error::Error for EditError {}
 
 /// Sets the key `path` (`table.name`) and returns the new text. `value` is as people type it: a word or a path bare or
 /// quoted, a list with commas or as TOML.
@@ -35,13 +54,13 @@ pub fn set(text: &str, path: &str, value: &str) -> Result<String, EditError> {
         .and_then(|(table, name)| keys::find(table, name))
         .ok_or_else(|| unknown(path))?;
     if let Some(error) = check::parse(text).err().and_then(first) {
-        return Err(EditError::Invalid(error));
+        return Err(EditError::File(error));
     }
     let written = write_value(key.kind, value);
     // The value is checked on its own first, so that a problem names the value and not some line of the file.
     let alone = format!("[{}]\n{} = {written}\n", key.table, key.name);
     if let Some(error) = check::parse(&alone).err().and_then(first) {
-        return Err(EditError::Invalid(SettingsError { line: 1, ..error }));
+        return Err(EditError::Value(error.problem));
     }
     let no_place = || EditError::NoPlace {
         path: path.to_owned(),

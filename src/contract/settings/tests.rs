@@ -223,7 +223,7 @@ fn a_key_that_cannot_be_set_says_why() {
             "",
             "login.renew",
             "never",
-            "line 1: login.renew takes one of \"claude\", \"direct\", not \"never\"",
+            "login.renew takes one of \"claude\", \"direct\", not \"never\"",
         ),
         (
             "[usage]\nbad = 1\n",

@@ -1,158 +1,15 @@
 //! The merge of a base's and an account's `.claude.json`. It decides from two texts and what was left by the last merge,
 //! and says what each text becomes; it writes nothing.
 
-use super::document::{Document, Field, PROJECTS, Project, unquoted};
-use super::identity::{Identity, identity_in};
-use super::keys::{PROJECT_KEYS, SEEDS, Sharing, sharing};
+use super::document::Document;
+use super::keys::SEEDS;
 use super::merged::Merged;
 use super::render::{Edits, render};
-use crate::core::hash;
+pub use super::side::Side;
+use super::side::{Shared, Slot};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
-
-/// One place whose value is shared.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Slot<'a> {
-    /// A top-level key.
-    Top(Cow<'a, str>),
-    /// A key of a project: its path, and the key's place in [`PROJECT_KEYS`].
-    Project(Cow<'a, str>, usize),
-}
-
-impl Slot<'_> {
-    fn id(&self) -> u64 {
-        match self {
-            Self::Top(key) => hash::extend(hash::hash(b"top/"), key.as_bytes()),
-            Self::Project(path, key) => {
-                let of_key = hash::extend(hash::hash(b"project/"), PROJECT_KEYS[*key].as_bytes());
-                hash::extend(hash::extend(of_key, b"/"), path.as_bytes())
-            }
-        }
-    }
-
-    /// Whether what an account holds here may go to the base.
-    fn goes_back(&self) -> bool {
-        match self {
-            Self::Top(key) => sharing(key) == Sharing::Preference,
-            Self::Project(..) => true,
-        }
-    }
-}
-
-impl fmt::Display for Slot<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Top(key) => f.write_str(key),
-            Self::Project(path, key) => write!(f, "projects[{path:?}].{}", PROJECT_KEYS[*key]),
-        }
-    }
-}
-
-struct Shared<'a> {
-    slot: Slot<'a>,
-    id: u64,
-    value: &'a str,
-    hash: u64,
-}
-
-/// The text of one side, taken apart.
-pub struct Side<'a> {
-    document: Document<'a>,
-    shared: Vec<Shared<'a>>,
-    by_id: HashMap<u64, usize>,
-}
-
-impl<'a> Side<'a> {
-    /// Takes a text apart; none when it is not one whole JSON object.
-    #[must_use]
-    pub fn parse(text: &'a str) -> Option<Self> {
-        let document = Document::parse(text)?;
-        let mut side = Self {
-            document,
-            shared: Vec::new(),
-            by_id: HashMap::new(),
-        };
-        for at in 0..side.document.fields.len() {
-            let field = side.document.fields[at];
-            let key = field.key();
-            if matches!(sharing(&key), Sharing::Preference | Sharing::Unlisted) {
-                side.share(Slot::Top(key), field.value);
-            }
-        }
-        for at in 0..side.document.projects.len() {
-            side.share_project(at);
-        }
-        Some(side)
-    }
-
-    fn share_project(&mut self, at: usize) {
-        let Project { raw_path, fields } = self.document.projects[at].clone();
-        let path = unquoted(raw_path);
-        for field in fields {
-            let Field { raw_key, value } = self.document.project_fields[field];
-            let key = unquoted(raw_key);
-            // An empty value and none at all mean the same to claude, which writes the empty ones by itself.
-            if let Some(key) = PROJECT_KEYS.iter().position(|k| *k == key)
-                && !is_empty(value)
-            {
-                self.share(Slot::Project(path.clone(), key), value);
-            }
-        }
-    }
-
-    fn share(&mut self, slot: Slot<'a>, value: &'a str) {
-        let (id, hash) = (slot.id(), value_hash(value));
-        let shared = Shared {
-            slot,
-            id,
-            value,
-            hash,
-        };
-        // Of a key that is there twice the last one counts, as in JavaScript.
-        if let Some(at) = self.by_id.get(&id) {
-            self.shared[*at] = shared;
-        } else {
-            self.by_id.insert(id, self.shared.len());
-            self.shared.push(shared);
-        }
-    }
-
-    fn get(&self, id: u64) -> Option<&Shared<'a>> {
-        self.by_id.get(&id).map(|at| &self.shared[*at])
-    }
-
-    /// One number for all that this text has to share: the same number, nothing new.
-    #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        // A sum does not care for the order of keys.
-        self.shared.iter().fold(1, |sum: u64, s| {
-            sum.wrapping_add(hash::extend(s.id, &s.hash.to_le_bytes()))
-        })
-    }
-
-    /// Whose login this is.
-    #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
-        identity_in(&self.document)
-    }
-
-    fn identity_hash(&self) -> Option<u64> {
-        let identity = self.identity()?;
-        let organization = identity.organization_uuid.unwrap_or_default();
-        let of_account = hash::extend(hash::hash(identity.account_uuid.as_bytes()), b"/");
-        Some(hash::extend(of_account, organization.as_bytes()))
-    }
-
-    fn first_start(&self) -> Option<u64> {
-        self.document.value("firstStartTime").map(value_hash)
-    }
-
-    /// Whether `projects` is there and cannot be taken apart.
-    fn projects_are_opaque(&self) -> bool {
-        self.document.projects_at.is_none() && self.document.value(PROJECTS).is_some()
-    }
-}
 
 /// Which of the two texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,7 +141,7 @@ pub fn one_way(base: &Side<'_>, account: &Side<'_>, last: Option<&Merged>) -> Ou
         match account.get(shared.id) {
             Some(held) if held.hash == shared.hash => merge.agreed(shared),
             held => {
-                merge.into_account(shared);
+                merge.carry_to_account(shared);
                 if held.is_some_and(|h| merge.last_hash(h) != Some(h.hash)) {
                     merge.outcome.reverted.push(shared.slot.to_string());
                 }
@@ -373,14 +230,14 @@ impl<'m, 'a> Merge<'m, 'a> {
         self.outcome.merged.set(shared.id, shared.hash);
     }
 
-    fn into_account(&mut self, shared: &'m Shared<'a>) {
+    fn carry_to_account(&mut self, shared: &'m Shared<'a>) {
         if !self.is_out_of_reach(&shared.slot) {
             self.account_edits.set(&shared.slot, shared.value);
             self.agreed(shared);
         }
     }
 
-    fn into_base(&mut self, held: &'m Shared<'a>) {
+    fn carry_to_base(&mut self, held: &'m Shared<'a>) {
         if !self.is_out_of_reach(&held.slot) {
             self.base_edits.set(&held.slot, held.value);
             self.agreed(held);
@@ -391,7 +248,7 @@ impl<'m, 'a> Merge<'m, 'a> {
         let base_changed = self.last_hash(shared) != Some(shared.hash);
         let Some(held) = self.account.get(shared.id) else {
             if base_changed || !shared.slot.goes_back() {
-                self.into_account(shared);
+                self.carry_to_account(shared);
             } else {
                 self.gone_from_account.push(shared);
             }
@@ -403,9 +260,9 @@ impl<'m, 'a> Merge<'m, 'a> {
             if self.last_hash(held) != Some(held.hash) {
                 self.outcome.reverted.push(shared.slot.to_string());
             }
-            self.into_account(shared);
+            self.carry_to_account(shared);
         } else if shared.slot.goes_back() {
-            self.into_base(held);
+            self.carry_to_base(held);
         } else {
             // Unlisted, and changed in the account alone: it may be about the account.
             self.agreed(shared);
@@ -416,7 +273,7 @@ impl<'m, 'a> Merge<'m, 'a> {
         if self.last_hash(held) == Some(held.hash) {
             self.gone_from_base.push(held);
         } else if held.slot.goes_back() {
-            self.into_base(held);
+            self.carry_to_base(held);
         }
     }
 
@@ -526,33 +383,6 @@ fn removed(lost: &[&Shared<'_>]) -> usize {
         })
         .collect();
     things.len()
-}
-
-/// A hash that does not regard white space between the parts of a value.
-fn value_hash(value: &str) -> u64 {
-    let (mut in_string, mut escaped) = (false, false);
-    let mut sum = hash::hash(b"");
-    for byte in value.bytes() {
-        if in_string {
-            let closes = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            in_string = !closes;
-        } else if byte.is_ascii_whitespace() {
-            continue;
-        } else {
-            in_string = byte == b'"';
-        }
-        sum = hash::extend(sum, &[byte]);
-    }
-    sum
-}
-
-fn is_empty(value: &str) -> bool {
-    let mut parts = value.bytes().filter(|b| !b.is_ascii_whitespace());
-    match (parts.next(), parts.next()) {
-        (Some(b'['), Some(b']')) | (Some(b'{'), Some(b'}')) => true,
-        _ => matches!(value.trim(), "false" | "null" | "\"\""),
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use super::super::document::Document;
+use super::super::keys::PROJECT_KEYS;
 use super::*;
 use proptest::prelude::*;
 

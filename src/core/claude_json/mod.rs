@@ -7,5 +7,6 @@ pub mod keys;
 pub mod merge;
 mod merged;
 mod render;
+mod side;
 
 pub use merged::Merged;

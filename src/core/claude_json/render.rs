@@ -3,7 +3,7 @@
 
 use super::document::{Document, Field, PROJECTS, unquoted};
 use super::keys::PROJECT_KEYS;
-use super::merge::Slot;
+use super::side::Slot;
 use std::collections::{HashMap, HashSet};
 
 /// A value to set, or none to remove the key.

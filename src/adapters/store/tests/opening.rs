@@ -203,3 +203,27 @@ fn a_directory_that_cannot_be_written_is_said_as_such() {
         "{outcome:?}"
     );
 }
+
+#[test]
+fn where_memory_cannot_be_shared_there_is_a_rollback_journal() {
+    let (_dir, mut store) = with_accounts(&["a"]);
+    let modes = |store: &Store| {
+        let ask = |c: &Connection, name: &str| {
+            c.pragma_query_value(None, name, |r| r.get::<_, rusqlite::types::Value>(0))
+        };
+        let found = store.read(|c| Ok((ask(c, "journal_mode")?, ask(c, "synchronous")?)));
+        format!("{:?}", found.expect("reads"))
+    };
+    for (shares, expected) in [
+        (false, r#"(Text("delete"), Integer(2))"#),
+        (false, r#"(Text("delete"), Integer(2))"#),
+        (true, r#"(Text("wal"), Integer(1))"#),
+    ] {
+        store
+            .read(|c| journal::choose_for(c, shares))
+            .expect("switches");
+        assert_eq!(modes(&store), expected);
+        store.set_needs_login(id(1), shares).expect("works");
+        store.check_integrity().expect("is whole");
+    }
+}
