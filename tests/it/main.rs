@@ -4,8 +4,6 @@ mod claude_api;
 mod exec;
 mod launch;
 mod overlay;
-mod overlay;
 mod support;
-mod tidy;
 mod tidy;
 mod views;

@@ -3,9 +3,10 @@
 mod source;
 mod watch;
 
-use super::arguments::Status as Arguments;
+use super::arguments::{Login, Status as Arguments};
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::{login, refresh};
 use crate::contract::exit;
 use crate::core::account::AccountId;
 use crate::tui::draw::Look;
@@ -23,8 +24,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
             .hint("leave --json or --watch away")
             .code(exit::USAGE));
     }
-    if arguments.live {
-        sample_now(context).map_err(Failure::new)?;
+    if arguments.live
+        && let Err(error) = sample_now(context)
+    {
+        // What is known already is still worth seeing; its age is shown with it.
+        eprintln!("warning: {error}");
     }
     let terminal = io::stdout().is_terminal();
     let source = Source::new(context);
@@ -47,16 +51,32 @@ pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
     print(&table(&moment, &zone, colour))
 }
 
+/// What `ccp` alone shows once there are accounts.
+pub fn without_options(context: &Context) -> Outcome {
+    let arguments = Arguments {
+        plain: false,
+        json: false,
+        watch: false,
+        live: false,
+    };
+    run(context, &arguments)
+}
+
 /// Samples every account now and publishes the result.
-// The lead wires this to `daemon::refresh`.
-fn sample_now(_context: &Context) -> Result<(), String> {
-    Ok(())
+fn sample_now(context: &Context) -> Result<(), String> {
+    refresh::sample_all(context).map_err(|failure| failure.error)
 }
 
 /// Signs an account in again on this terminal; the result is for the person.
-// The lead wires this to `login`.
-fn sign_in(_context: &Context, id: AccountId) -> Result<String, String> {
-    Err(format!("run `ccp login {id}`"))
+fn sign_in(context: &Context, id: AccountId) -> Result<String, String> {
+    let arguments = Login {
+        account: id.to_string(),
+        run_login: true,
+    };
+    match login::run(context, &arguments) {
+        Ok(_) => Ok(format!("{id} is signed in")),
+        Err(failure) => Err(failure.error),
+    }
 }
 
 fn json(source: &Source) -> Outcome {
