@@ -62,7 +62,12 @@ pub fn main() -> u8 {
 fn dispatch(command: Option<Command>) -> Outcome {
     let context = Context::of_process;
     match command {
-        None => onboarding::run(&context()?, || Err(Failure::new("not built yet"))),
+        None => {
+            let context = context()?;
+            onboarding::run(&context, || {
+                status::run(&context, &arguments::Status::default())
+            })
+        }
         Some(Command::Add(arguments)) => add::run(&context()?, &arguments),
         Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
         Some(Command::Completions { shell }) => completions::run(shell),
@@ -72,8 +77,8 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Env(arguments)) => env::run(&context()?, &arguments),
         Some(Command::Help { topic }) => help::run(topic.as_deref()),
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
-        Some(Command::List { json }) => list::run(&context()?, json),
         Some(Command::Login(arguments)) => login::run(&context()?, &arguments),
+        Some(Command::List { json }) => list::run(&context()?, json),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),

@@ -36,8 +36,8 @@ pub(super) const CAST: [Cast; 3] = [
     },
     Cast {
         label: "home",
-        five_hour: 41.0,
-        five_hour_resets_in: 7_500,
+        five_hour: 48.0,
+        five_hour_resets_in: 12_500,
         weekly: 30.0,
         weekly_resets_in: 400_000,
     },

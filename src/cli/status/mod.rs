@@ -9,12 +9,14 @@ use super::failure::{Failure, Outcome};
 use super::{login, refresh};
 use crate::contract::exit;
 use crate::core::account::AccountId;
+use crate::daemon::refresh::Which;
 use crate::tui::draw::Look;
 use crate::tui::screen::{self, Services};
 use crate::tui::{rows::Moment, table::table, times};
 use source::Source;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Runs `ccp status`.
 pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
@@ -24,11 +26,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
             .hint("leave --json or --watch away")
             .code(exit::USAGE));
     }
-    if arguments.live
-        && let Err(error) = sample_now(context)
-    {
-        // What is known already is still worth seeing; its age is shown with it.
-        eprintln!("warning: {error}");
+    if arguments.live {
+        if let Err(failure) = refresh::sample_all(context) {
+            // What is known already is still worth seeing; its age is shown with it.
+            eprintln!("warning: {}", failure.error);
+        }
+    } else {
+        take_in(context);
     }
     let terminal = io::stdout().is_terminal();
     let source = Source::new(context);
@@ -51,31 +55,21 @@ pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
     print(&table(&moment, &zone, colour))
 }
 
-/// What `ccp` alone shows once there are accounts.
-pub fn without_options(context: &Context) -> Outcome {
-    let arguments = Arguments {
-        plain: false,
-        json: false,
-        watch: false,
-        live: false,
-    };
-    run(context, &arguments)
-}
-
-/// Samples every account now and publishes the result.
-fn sample_now(context: &Context) -> Result<(), String> {
-    refresh::sample_all(context).map_err(|failure| failure.error)
-}
-
 /// Signs an account in again on this terminal; the result is for the person.
 fn sign_in(context: &Context, id: AccountId) -> Result<String, String> {
     let arguments = Login {
         account: id.to_string(),
         run_login: true,
     };
-    match login::run(context, &arguments) {
-        Ok(_) => Ok(format!("{id} is signed in")),
-        Err(failure) => Err(failure.error),
+    login::run(context, &arguments)
+        .map(|_| format!("{id} is signed in"))
+        .map_err(|failure| failure.error)
+}
+
+/// Takes in what sessions have reported since. A home that cannot be written shows what was published last.
+fn take_in(context: &Context) {
+    if let Ok(Some(mut store)) = context.existing_store() {
+        let _ = refresh::sample(context, &mut store, Which::Nobody, Duration::ZERO);
     }
 }
 
@@ -95,7 +89,7 @@ fn full_screen(context: &Context, mut source: Source) -> Outcome {
     let (sampling, pinning, login) = (context.clone(), context.clone(), context.clone());
     let services = Services {
         look: Box::new(move || source.look_closely()),
-        refresh: Arc::new(move || sample_now(&sampling)),
+        refresh: Arc::new(move || refresh::sample_all(&sampling).map_err(|f| f.error)),
         pin: Arc::new(move |wish| pin(&pinning, &cwd, wish)),
         login: Box::new(move |id| sign_in(&login, id)),
         snapshot: context.home.snapshot(),
