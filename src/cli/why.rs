@@ -4,6 +4,7 @@ mod explain;
 
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use crate::adapters::store::StoredPick;
 use crate::adapters::{leases, procs};
 use crate::contract::exit;
 use crate::contract::lease::LeaseName;
@@ -86,10 +87,13 @@ pub fn run(context: &Context, number: u32, json: bool) -> Outcome {
 /// The pick of this number, of all that leases and the database know, newest first, each once.
 fn find(context: &Context, number: u32) -> Result<Found, Failure> {
     let mut picks = from_leases(&context.home, context.now)?;
-    // As many as are asked for are enough: a lease can only push one of these further back.
-    let stored = context
-        .existing_store()?
-        .map_or_else(|| Ok(Vec::new()), |store| store.picks(number))?;
+    // As many as are asked for are enough: a lease can only push one of these further back. Where the database cannot be
+    // read, the leases still tell of the last picks.
+    let stored = stored(context, number);
+    let (stored, problem) = match stored {
+        Ok(stored) => (stored, None),
+        Err(failure) => (Vec::new(), Some(failure)),
+    };
     for pick in stored {
         if !picks.iter().any(|p| p.lease == pick.lease) {
             picks.push(Found {
@@ -106,11 +110,25 @@ fn find(context: &Context, number: u32) -> Result<Found, Failure> {
     let count = picks.len();
     let index = usize::try_from(number).unwrap_or(usize::MAX) - 1;
     let found = (index < count).then(|| picks.swap_remove(index));
+    if let Some(failure) = problem {
+        let Some(found) = found else {
+            return Err(failure);
+        };
+        eprintln!("warning: {}; going by the leases alone", failure.error);
+        return Ok(found);
+    }
     found.ok_or_else(|| match count {
         0 => Failure::new("nothing was picked yet").hint("`ccp run` picks an account"),
         1 => Failure::new("only one pick is known").hint("`ccp why` explains it"),
         _ => Failure::new(format!("only {count} picks are known"))
             .hint(format!("`ccp why {count}` explains the oldest")),
+    })
+}
+
+fn stored(context: &Context, limit: u32) -> Result<Vec<StoredPick>, Failure> {
+    Ok(match context.existing_store()? {
+        Some(store) => store.picks(limit)?,
+        None => Vec::new(),
     })
 }
 

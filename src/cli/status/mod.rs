@@ -27,7 +27,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
             .code(exit::USAGE));
     }
     if arguments.live {
-        refresh::sample_all(context)?;
+        if let Err(failure) = refresh::sample_all(context) {
+            // What is known already is still worth seeing; its age is shown with it.
+            eprintln!("warning: {}", failure.error);
+        }
     } else {
         take_in(context);
     }

@@ -3,7 +3,7 @@
 use crate::adapters::clock;
 use crate::adapters::store::Store;
 use crate::claim::roster::{self, Origin};
-use crate::claim::{Wish, look, model};
+use crate::claim::{Choice, Wish, look, model};
 use crate::cli::context::Context;
 use crate::contract::snapshot::Snapshot;
 use crate::contract::status::Status;
@@ -63,10 +63,11 @@ impl Source {
             command: "status",
             claude: None,
         };
-        let next = look(home, &roster, &wish, now)
-            .ok()
-            .map(|choice| choice.pick.id);
-        let sessions = self.sessions(now, &mut problems);
+        let choice = look(home, &roster, &wish, now).ok();
+        let sessions = match &choice {
+            Some(choice) => counted(choice, snapshot),
+            None => self.sessions(now, &mut problems),
+        };
         let count = |id| sessions.get(&id).copied().unwrap_or(0);
         let pinned_here = snapshot
             .pins
@@ -75,7 +76,7 @@ impl Source {
             .and_then(|p| AccountId::new(p.account));
         Moment {
             status: Status::of(snapshot, count, model.as_deref(), now),
-            next,
+            next: choice.map(|choice| choice.pick.id),
             pinned_here,
             signed_in: Vec::new(),
             problems,
@@ -114,4 +115,15 @@ impl Source {
             BTreeMap::new()
         })
     }
+}
+
+/// The live leases that a pick went by: what is shown is what was decided with. (Sessions without a lease are in the
+/// snapshot, and are added to these again.)
+fn counted(choice: &Choice, snapshot: &Snapshot) -> BTreeMap<AccountId, u32> {
+    let leased = choice.candidates.iter().map(|candidate| {
+        let entry = snapshot.account(candidate.id);
+        let unleased = entry.map_or(0, |a| a.unleased_sessions);
+        (candidate.id, candidate.sessions.saturating_sub(unleased))
+    });
+    leased.collect()
 }

@@ -1,7 +1,7 @@
 //! The full screen in a real terminal, which tmux plays.
 
 use super::{Seen, id};
-use crate::support::CCPD;
+use crate::support::{CCPD, make_executable, put};
 use ccp::adapters::files;
 use std::path::PathBuf;
 use std::process::Command;
@@ -158,6 +158,32 @@ fn the_screen_shows_moves_pins_follows_and_gives_the_terminal_back() {
     terminal.wait("the help", |s| s.contains("this help"));
     terminal.key("Escape");
     terminal.wait("no help", |s| !s.contains("this help"));
+    terminal.key("q");
+    terminal.ended("0");
+}
+
+/// A client that asks something in the terminal and then refuses the login.
+const CLIENT: &str = "#!/bin/sh\necho \"asked for $*\"\nread answer\nexit 1\n";
+
+#[test]
+fn a_sign_in_has_the_terminal_to_itself_and_the_screen_comes_back() {
+    let seen = Seen::new(&[(22.0, 46.0)]);
+    let client = seen.pool.user_home().join("client");
+    put(&client, CLIENT.as_bytes());
+    make_executable(&client);
+    let Some(terminal) = Terminal::open(&seen, 80, 24) else {
+        return;
+    };
+    terminal.type_line(&format!("export CCP_CLAUDE='{}'", client.display()));
+    terminal.start();
+    terminal.key("a");
+    terminal.wait("the client", |s| {
+        s.contains("asked for auth login") && !s.contains("RESETS")
+    });
+    terminal.type_line("an answer");
+    terminal.wait("the screen", |s| {
+        s.contains("RESETS") && s.contains("error: ")
+    });
     terminal.key("q");
     terminal.ended("0");
 }
