@@ -1,5 +1,6 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
 
+mod claude_api;
+mod life;
 mod overlay;
 mod tidy;
-mod claude_api;
