@@ -3,3 +3,4 @@
 pub mod fold;
 pub mod publish;
 pub mod roster;
+pub mod sampling;

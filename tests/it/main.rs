@@ -1,5 +1,6 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
 
+mod agent;
 mod claude_api;
 mod life;
 mod overlay;

@@ -101,6 +101,12 @@ pub fn browse(base: &str, authorize_url: &str) -> io::Result<u16> {
     .status)
 }
 
+/// Whether `base` can be the service: an address of loopback.
+#[must_use]
+pub fn is_loopback(base: &str) -> bool {
+    loopback(base).is_ok()
+}
+
 /// `http://127.0.0.1:PORT`, with or without a slash at the end; nothing else is ever connected to.
 fn loopback(base: &str) -> io::Result<SocketAddr> {
     let refused = || {

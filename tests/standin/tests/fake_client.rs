@@ -115,6 +115,13 @@ fn a_prompt_is_answered_and_written_down() {
         ],
     );
     assert!(output.stdout.contains("(the tool said: s1)"), "{output:?}");
+    let output = world.run(&dir, &["--continue", "-p", "third"]);
+    assert_eq!(
+        (output.code, world.prompts("third")[0].session_id.as_deref()),
+        (0, Some("s1")),
+        "{output:?}"
+    );
+    assert_eq!(world.prompts("third")[0].messages, 7);
     assert_eq!(world.prompts("hi")[0].session_id.as_deref(), Some("s1"));
     let again = world.run(&dir, &["-p", "hi", "--session-id", "s1"]);
     assert!(
@@ -370,4 +377,52 @@ fn servers_go_where_the_real_client_keeps_them() {
     );
     assert_eq!(world.run(&dir, &["mcp", "remove", "all"]).code, 0);
     assert_eq!(json_of(&dir.join(".claude.json"))["mcpServers"], json!({}));
+}
+
+#[test]
+fn a_real_login_and_a_missing_service_are_refused() {
+    let world = World::new();
+    let dir = world.home.write_empty_dir("real").unwrap();
+    let file = dir.join(".credentials.json");
+    let text = json!({"claudeAiOauth": {"accessToken": "sk-ant-oat01-x", "refreshToken": "y"}})
+        .to_string();
+    std::io::Write::write_all(&mut fs::File::create(&file).unwrap(), text.as_bytes()).unwrap();
+    for arguments in [&["auth", "logout"][..], &["auth", "login"], &["-p", "hi"]] {
+        let output = world.run(&dir, arguments);
+        assert!(
+            output.code == 1 && output.stderr.contains("holds a real login"),
+            "{output:?}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    let work = world.account("work");
+    for service in ["", "http://192.0.2.1:80", "https://api.anthropic.com"] {
+        let mut session = world.start_with(
+            &work,
+            &["-p", "hi"],
+            &[("CCP_SIMULATED_SERVICE", Path::new(service))],
+        );
+        session.close_stdin();
+        assert!(
+            session
+                .output(BOUND)
+                .unwrap()
+                .stderr
+                .contains("on loopback"),
+            "{service}"
+        );
+    }
+}
+
+#[test]
+fn tests_of_other_crates_find_it() {
+    let world = World::new();
+    let mut command = world
+        .home
+        .command(ccp_standin::fake_claude(), &world.standin);
+    command.arg("--version");
+    assert_eq!(
+        Running::start(command).unwrap().output(BOUND).unwrap().code,
+        0
+    );
 }

@@ -399,3 +399,68 @@ fn a_conversation_resumes_under_another_account() {
         two.messages
     );
 }
+
+#[test]
+fn a_revoked_token_is_renewed_and_the_prompt_goes_through() {
+    let Some(world) = World::new() else { return };
+    let (dir, _) = world.account("work");
+    let service = &world.standin.service;
+    service.revoke_access("work");
+    let output = world.run(&dir, &["-p", "hi"]);
+    assert_eq!(
+        (output.code, output.stdout.trim()),
+        (0, "simulated answer to: hi"),
+        "{output:?}"
+    );
+    assert_eq!((service.refreshes(), service.double_spends()), (1, 0));
+}
+
+#[test]
+fn a_stalled_stream_is_finished_when_it_flows_again() {
+    let Some(world) = World::new() else { return };
+    let (dir, _) = world.account("work");
+    world
+        .standin
+        .service
+        .set_fault("work", Endpoint::Messages, Fault::StalledStream);
+    let mut running = world.start(&dir, &["-p", "hi"]);
+    running.close_stdin();
+    let asked = world
+        .standin
+        .service
+        .wait_for(|record| record.prompt.as_deref() == Some("hi"), BOUND);
+    assert!(asked.is_some());
+    world
+        .standin
+        .service
+        .clear_fault("work", Endpoint::Messages);
+    let output = running.output(BOUND).expect("claude ends");
+    assert_eq!(
+        (output.code, output.stdout.trim()),
+        (0, "simulated answer to: hi"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_base_url_way_uses_the_login_of_the_dir() {
+    let Some(world) = World::new() else { return };
+    let (dir, _) = world.account("work");
+    let url = world.standin.service.url();
+    let mut running = world.start_with(
+        &dir,
+        &["-p", "hi"],
+        &[
+            ("ANTHROPIC_BASE_URL", Path::new(&url)),
+            ("HTTPS_PROXY", Path::new("")),
+        ],
+    );
+    running.close_stdin();
+    let output = running.output(BOUND).expect("claude ends");
+    assert_eq!(
+        (output.code, output.stdout.trim()),
+        (0, "simulated answer to: hi"),
+        "{output:?}"
+    );
+    assert_eq!(world.prompts("hi")[0].account.as_deref(), Some("work"));
+}

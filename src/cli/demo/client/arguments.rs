@@ -20,6 +20,8 @@ pub(super) struct Arguments {
     pub model: Option<String>,
     pub resume: Option<String>,
     pub session_id: Option<String>,
+    /// The newest conversation of the working directory.
+    pub latest: bool,
     pub fork: bool,
     pub no_persistence: bool,
 }
@@ -76,6 +78,7 @@ pub(super) fn parse(words: &[String]) -> (Command, Arguments) {
             "--model" => arguments.model = value(),
             "--resume" | "-r" => arguments.resume = value(),
             "--session-id" => arguments.session_id = value(),
+            "-c" | "--continue" => arguments.latest = true,
             "--fork-session" => arguments.fork = true,
             "--no-session-persistence" => arguments.no_persistence = true,
             "--" => arguments.prompt = rest.next().or(arguments.prompt),

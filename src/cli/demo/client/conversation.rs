@@ -26,11 +26,17 @@ pub(super) struct Conversation {
 impl Conversation {
     /// A new one, or the one that the arguments name.
     pub fn open(world: &World, arguments: &Arguments) -> Result<Self, String> {
-        let mut conversation = match &arguments.resume {
+        let resumed = match &arguments.resume {
+            None if arguments.latest => {
+                Some(Self::latest(world).ok_or("No conversation found to continue")?)
+            }
+            named => named.clone(),
+        };
+        let mut conversation = match &resumed {
             Some(id) => Self::resume(world, id)?,
             None => Self::new(world, arguments.session_id.clone().unwrap_or_else(new_id)),
         };
-        if arguments.resume.is_none() && conversation.file.exists() {
+        if resumed.is_none() && conversation.file.exists() {
             return Err(format!(
                 "Error: Session ID {} is already in use.",
                 conversation.id
@@ -64,6 +70,28 @@ impl Conversation {
             persists: true,
             last_record: Value::Null,
         }
+    }
+
+    /// Id of the newest conversation of this working directory.
+    fn latest(world: &World) -> Option<String> {
+        let directory = world
+            .config_dir
+            .join("projects")
+            .join(encode_path(&world.cwd));
+        let files = fs::read_dir(directory)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path());
+        let transcripts = files.filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "jsonl")
+        });
+        let newest = transcripts.max_by_key(|file| {
+            fs::metadata(file)
+                .and_then(|metadata| metadata.modified())
+                .ok()
+        })?;
+        Some(newest.file_stem()?.to_string_lossy().into_owned())
     }
 
     /// A conversation from its transcript, of this or of another working directory.

@@ -102,15 +102,16 @@ pub(super) fn take(world: &World, session: &str, model: &str, mut messages: Vec<
     reason = "a throttled client has nothing to wait for but time"
 )]
 fn call(world: &World, body: &Value) -> Result<Answer, Trouble> {
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         let (_, answer) = login::send(world, "POST", "/v1/messages?beta=true", Some(body))?;
         let may_pass = matches!(answer.status, 429 | 500 | 529) && !is_plan_limit(&answer);
         if !may_pass || attempt == MAX_TRIES {
             return Ok(answer);
         }
         std::thread::sleep(Duration::from_millis(50) * attempt);
+        attempt += 1;
     }
-    Err(Trouble::SignedOut)
 }
 
 fn is_plan_limit(answer: &Answer) -> bool {

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::files;
 use crate::adapters::simulated::client::{self, Answer};
 
 /// Names the simulated service; loopback is enforced by its client.
@@ -35,7 +36,7 @@ impl World {
             Some(dir) => (dir.clone(), dir.join(".claude.json")),
             None => (home.join(".claude"), home.join(".claude.json")),
         };
-        Ok(Self {
+        let world = Self {
             config_dir,
             state_file,
             cwd: env::current_dir()?,
@@ -44,7 +45,30 @@ impl World {
                 .to_string_lossy()
                 .into_owned(),
             browser: env::var_os("BROWSER").filter(|browser| !browser.is_empty()),
-        })
+        };
+        world.check()?;
+        Ok(world)
+    }
+
+    /// Refuses to run where a mistake would harm a real login.
+    fn check(&self) -> io::Result<()> {
+        if !client::is_loopback(&self.service) {
+            let problem = format!("error: {SERVICE} has to name a simulated service on loopback");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        let stored = files::load(&self.credential_file());
+        let is_real = |key: &str| {
+            let token = stored["claudeAiOauth"][key].as_str().unwrap_or_default();
+            token.starts_with("sk-ant-") && !token.contains("simulated")
+        };
+        if is_real("accessToken") || is_real("refreshToken") {
+            let problem = format!(
+                "error: {} holds a real login, which the pretend client does not touch",
+                self.config_dir.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+        }
+        Ok(())
     }
 
     /// One request to the service.

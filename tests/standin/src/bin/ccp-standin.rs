@@ -1,9 +1,9 @@
-//! Runs the stand-in for use by hand, until standard input closes.
+//! Runs the stand-in for use by hand, until standard input closes; then lists what was asked of it.
 
 use std::io::Read;
 use std::process::ExitCode;
 
-use ccp_standin::service::{AccountSpec, Resets, WindowKind};
+use ccp_standin::service::{AccountSpec, Endpoint, Resets, WindowKind};
 use ccp_standin::{Home, Standin};
 
 fn main() -> ExitCode {
@@ -37,6 +37,18 @@ fn run() -> std::io::Result<()> {
     }
     eprintln!("running; close standard input (Ctrl-D) to stop");
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    for record in standin.service.requests() {
+        let account = record.account.as_deref().unwrap_or("-");
+        let known = if record.endpoint == Endpoint::Unknown {
+            "  (unknown path)"
+        } else {
+            ""
+        };
+        eprintln!(
+            "{} {} {} {account}{known}",
+            record.status, record.method, record.path
+        );
+    }
     for host in standin.refused() {
         eprintln!("refused: {host}");
     }
