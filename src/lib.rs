@@ -17,4 +17,7 @@ pub mod launch;
 pub mod daemon;
 
 #[cfg(feature = "full")]
+pub mod tui;
+
+#[cfg(feature = "full")]
 pub mod cli;

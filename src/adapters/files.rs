@@ -1,5 +1,6 @@
 //! Files that survive a crash in the middle: private directories, replacement by rename, short locks.
 
+use crate::core::time::Timestamp;
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -7,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Mode of files that only their owner may read.
 pub const PRIVATE_FILE: u32 = 0o600;
@@ -76,7 +77,7 @@ fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
 /// An advisory lock on a file, released when dropped or when the process ends or becomes another program.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -91,12 +92,18 @@ impl Lock {
         let started = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { _file: file })),
+                Ok(()) => return Ok(Some(Self { file })),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if started.elapsed() >= patience => return Ok(None),
                 Err(TryLockError::WouldBlock) => pause(LOCK_POLL.min(patience)),
             }
         }
+    }
+
+    /// Notes on the lock's own file when it was taken, for those who only look.
+    pub fn touch(&self, now: Timestamp) -> io::Result<()> {
+        let since_epoch = now.since(Timestamp::from_unix_ms(0));
+        self.file.set_modified(UNIX_EPOCH + since_epoch)
     }
 }
 

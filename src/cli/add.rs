@@ -7,8 +7,8 @@ use super::claude::find_claude;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::prompt::Prompt;
+use super::refresh;
 use super::rename::{PLACEHOLDER, is_placeholder};
-use super::sample;
 use super::sign_in::{self, SignIn};
 use crate::adapters::clock;
 use crate::adapters::creds;
@@ -85,7 +85,7 @@ fn add_one(
         (None, Some(prompt)) => ask_label(context, store, &account, &proposed, prompt)?,
         _ => proposed,
     };
-    sample::first(context, store, account.id);
+    refresh::first(context, store, account.id);
     context.publish(store)?;
     let email = identity.email.as_deref().unwrap_or("no address");
     eprintln!("{} is signed in as {email}, label {label}", account.id);

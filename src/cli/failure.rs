@@ -4,6 +4,7 @@ use super::context::ContextError;
 use crate::adapters::store::StoreError;
 use crate::claim::{Refusal, announce};
 use crate::contract::exit;
+use crate::daemon::refresh::RefreshError;
 use std::fmt::Display;
 use std::io::Write as _;
 
@@ -79,6 +80,15 @@ impl From<StoreError> for Failure {
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
+        }
+    }
+}
+
+impl From<RefreshError> for Failure {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Store(error) => error.into(),
+            error => Self::new(error),
         }
     }
 }

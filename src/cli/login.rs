@@ -5,7 +5,7 @@ use super::arguments::Login;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::prompt::Prompt;
-use super::sample;
+use super::refresh;
 use super::sign_in::{self, SignIn, is_same};
 use crate::adapters::clock;
 use crate::adapters::store::{Account, Store};
@@ -41,7 +41,7 @@ pub fn run(context: &Context, arguments: &Login) -> Outcome {
     store.set_identity(account.id, &identity)?;
     store.set_signed_in(account.id, clock::now())?;
     sign_in::warn_about_twins(context, &store, account.id)?;
-    sample::first(context, &mut store, account.id);
+    refresh::first(context, &mut store, account.id);
     context.publish(&store)?;
     eprintln!("{} is signed in as {}", account.label, name_of(&identity));
     Ok(exit::OK)

@@ -19,10 +19,10 @@ pub mod man;
 pub mod onboarding;
 pub mod pin;
 pub mod prompt;
+pub mod refresh;
 pub mod remove;
 pub mod rename;
 pub mod reserve;
-pub mod sample;
 pub mod select;
 pub mod sessions;
 pub mod sign_in;
@@ -55,13 +55,15 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
         Some(Command::Completions { shell }) => completions::run(shell),
         Some(Command::Config { action }) => config::run(&context()?, action.as_ref()),
-        Some(Command::DemoClient { arguments }) => Ok(demo::client::run(&arguments)),
+        Some(Command::Demo(arguments)) => demo::run(arguments.real),
+        Some(Command::DemoClient { arguments }) => Ok(demo::stand_in(&arguments)),
         Some(Command::Env(arguments)) => env::run(&context()?, &arguments),
         Some(Command::Help { topic }) => help::run(topic.as_deref()),
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
         Some(Command::Login(arguments)) => login::run(&context()?, &arguments),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
+        Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
         Some(Command::Select(arguments)) => select::run(&context()?, &arguments),

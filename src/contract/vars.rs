@@ -10,6 +10,8 @@ pub const CCP_CLAUDE: &str = "CCP_CLAUDE";
 pub const CCP_API_BASE: &str = "CCP_API_BASE";
 /// Base URL of the token endpoint for direct renewal; loopback or https only.
 pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
+/// Where the simulated service of the demo and the tests listens; loopback only. Read by the stand-in client alone.
+pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
 
 /// The directory claude keeps everything in.
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";

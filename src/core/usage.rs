@@ -128,7 +128,7 @@ pub enum Acceptance {
     Unchanged,
     /// Older than the one held.
     Older,
-    /// It claims less use than before inside one window: a late or foreign answer.
+    /// It claims less use than a recent one inside one window: a late or foreign answer.
     Shrunk,
 }
 
@@ -137,7 +137,11 @@ const ROUNDING: f64 = 1.0;
 /// Two reset instants closer than this are the same window: sources differ by rounding and by clock.
 const SAME_RESET: Duration = Duration::from_secs(120);
 
-/// Whether `new` may replace `held`. A sample must be newer, and monotone inside one window.
+/// Late and foreign answers come within minutes. Less use than this long ago is real: the service gives limits back, and
+/// plans are upgraded.
+const SHRINKS_AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// Whether `new` may replace `held`. A sample must be newer, and monotone inside one window for a while.
 #[must_use]
 pub fn accept(held: Option<&Sample>, new: &Sample) -> Acceptance {
     let Some(held) = held else {
@@ -310,6 +314,11 @@ mod tests {
                 "less inside one window",
                 five_hour(20, 40.0, Some(301)),
                 Acceptance::Shrunk,
+            ),
+            (
+                "less, long after",
+                five_hour(41, 40.0, Some(301)),
+                Acceptance::Accepted,
             ),
             (
                 "rounding is no shrinking",

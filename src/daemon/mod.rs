@@ -2,5 +2,6 @@
 
 pub mod fold;
 pub mod publish;
+pub mod refresh;
 pub mod roster;
 pub mod sampling;

@@ -2,7 +2,6 @@
 
 use crate::claim::announce::Failure;
 use std::ffi::{CString, OsStr};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -130,7 +129,7 @@ pub(super) fn home_from_user_database() -> Option<PathBuf> {
     // Read by hand: the C library's look-up loads modules, which a static executable cannot.
     let mut text = Vec::new();
     io::Read::read_to_end(
-        &mut io::Read::take(File::open("/etc/passwd").ok()?, 1 << 20),
+        &mut io::Read::take(std::fs::File::open("/etc/passwd").ok()?, 1 << 20),
         &mut text,
     )
     .ok()?;

@@ -175,6 +175,8 @@ fn assignment(name: &str, path: &Path) -> CString {
     CString::new(bytes).expect("a path from the system or from our own files holds no NUL")
 }
 
+/// # Safety
+/// Nothing may change the environment while what this points to is read.
 #[cfg(target_os = "macos")]
 unsafe fn environ() -> *const *const c_char {
     // SAFETY: the function is always there and returns the address of the process's `environ`.
@@ -183,8 +185,11 @@ unsafe fn environ() -> *const *const c_char {
         .cast_const()
 }
 
+/// # Safety
+/// Nothing may change the environment while what this points to is read.
 #[cfg(not(target_os = "macos"))]
 unsafe fn environ() -> *const *const c_char {
+    // SAFETY: every C library on these platforms has this variable, of this type (environ(7)).
     unsafe extern "C" {
         static environ: *const *const c_char;
     }

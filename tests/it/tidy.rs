@@ -49,6 +49,19 @@ const ROOMS: &[Room] = &[
         crates: None,
         never: &[],
     },
+    // What a launch and a selection share: the pick under the lock.
+    Room {
+        name: "claim",
+        below: &[
+            "core",
+            "contract",
+            "adapters::files",
+            "adapters::procs",
+            "adapters::leases",
+        ],
+        crates: Some(&["serde", "serde_json"]),
+        never: &[],
+    },
     Room {
         name: "launch",
         below: &[
@@ -58,8 +71,11 @@ const ROOMS: &[Room] = &[
             "adapters::clock",
             "adapters::procs",
             "adapters::leases",
+            "adapters::stamp",
+            "adapters::claude_path",
+            "claim",
         ],
-        crates: Some(&["libc"]),
+        crates: Some(&["libc", "serde_json"]),
         never: &[],
     },
     Room {
@@ -76,7 +92,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "daemon",
-        below: &["core", "contract", "adapters"],
+        below: &["core", "contract", "adapters", "claim"],
         crates: None,
         never: &["clap", "ratatui", "crossterm"],
     },
@@ -118,9 +134,11 @@ const ROOMS: &[Room] = &[
         never: &[],
     },
 ];
-const BELOW_COMMANDS: &[&str] = &["core", "contract", "adapters", "client", "host", "daemon"];
+const BELOW_COMMANDS: &[&str] = &[
+    "core", "contract", "adapters", "claim", "client", "host", "daemon",
+];
 const COMMANDS: &[&str] = &[
-    "core", "contract", "adapters", "client", "host", "daemon", "doctor", "tui",
+    "core", "contract", "adapters", "claim", "client", "host", "daemon", "doctor", "tui",
 ];
 
 /// The adapters that the others stand on: they need std and libc alone.
@@ -131,9 +149,13 @@ const UNSAFE_ROOMS: &[&str] = &[
     "src/adapters/procs",
     "src/adapters/pty",
     "src/adapters/files",
+    "src/adapters/claude_path",
+    "src/adapters/store/journal",
     "src/launch",
     "src/main.rs",
     "src/bin/ccpd.rs",
+    // Tests prepare what a program inherits between fork and exec.
+    "tests/it",
 ];
 const NAMES_FOR_NOTHING: &[&str] = &["util", "utils", "helper", "helpers", "common", "manager"];
 const MOST_LINES: usize = 600;
@@ -151,13 +173,17 @@ fn violations(file: &str, text: &str, crates: &[&str]) -> Vec<String> {
     check_unsafe(file, &source, &mut add);
     check_words(file, &source, &mut add);
     check_names(file, &source, &mut add);
-    if source.lines.len() > MOST_LINES && !file.ends_with("/tests.rs") && !TABLES.contains(&file) {
+    // Tests at the bottom of a file do not make it longer.
+    let is_tests = |line: &String| line.starts_with("#[cfg(test)]");
+    let length = source
+        .lines
+        .iter()
+        .position(is_tests)
+        .unwrap_or(source.lines.len());
+    if length > MOST_LINES && !file.ends_with("/tests.rs") && !TABLES.contains(&file) {
         add(
             MOST_LINES + 1,
-            format!(
-                "a file has at most {MOST_LINES} lines, this one {}",
-                source.lines.len()
-            ),
+            format!("a file has at most {MOST_LINES} lines, this one {length}"),
         );
     }
     found.sort();
@@ -238,7 +264,12 @@ fn refusal(
         ));
     }
     let allowed = match (room.name, place) {
-        ("core", [_, module, ..]) if is_core_json(module) => Some(&["serde_json"][..]),
+        ("core", [_, module, ..]) if is_core_json(module) => Some(&["serde", "serde_json"][..]),
+        // Foreign text whose syntax is not JSON: instants and settings.
+        ("contract", [_, "usage_body" | "status", ..]) => {
+            Some(&["jiff", "serde", "serde_json"][..])
+        }
+        ("contract", [_, "settings", ..]) => Some(&["serde", "toml"][..]),
         ("core", [_, "screen", ..]) => Some(&["vt100"][..]),
         ("adapters", [_, base, ..]) if BASE.contains(base) => Some(&["libc"][..]),
         _ => room.crates,

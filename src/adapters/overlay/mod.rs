@@ -240,7 +240,13 @@ struct Entries<'e> {
 impl Entries<'_> {
     /// One entry of the account directory. `in_base`: the base shares one of the same name.
     fn look_at(&mut self, name: &OsStr, kind: FileType, in_base: bool) {
-        match classify(name.as_bytes()) {
+        // What the base shares was classified already.
+        let class = if in_base {
+            Class::Shared
+        } else {
+            classify(name.as_bytes())
+        };
+        match class {
             Class::Skipped => {}
             Class::Private if kind.is_symlink() => self.look_at_private_link(name),
             Class::Private => {}
@@ -324,8 +330,16 @@ impl Entries<'_> {
     }
 }
 
+/// Whether a link that says `target` leads to the entry `name` of `dir`, as [`link`] spells it. By bytes: this is asked
+/// of every link in each sync.
 fn is_entry_of(dir: &Path, name: &OsStr, target: &Path) -> bool {
-    target.file_name() == Some(name) && target.parent() == Some(dir)
+    let parent = target
+        .as_os_str()
+        .as_bytes()
+        .strip_suffix(name.as_bytes())
+        .and_then(|rest| rest.strip_suffix(b"/"));
+    let dir = dir.as_os_str().as_bytes();
+    parent.is_some_and(|p| p == dir.strip_suffix(b"/").unwrap_or(dir))
 }
 
 fn link(base_dir: &Path, account_dir: &Path, name: &OsStr, report: &mut SyncReport) {

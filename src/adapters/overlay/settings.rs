@@ -279,13 +279,14 @@ fn lock(path: &Path, patience: Duration) -> Step<ClaudeLock> {
 fn read(path: &Path) -> Step<Option<String>> {
     let failed = |error| SettingsProblem::Io(path.to_owned(), error);
     // A FIFO in its place would be waited for without end.
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() && metadata.size() <= MOST_BYTES => {}
+    let size = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.size() <= MOST_BYTES => metadata.size(),
         Ok(_) => return Err(failed(io::ErrorKind::InvalidData.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
-    }
-    let mut bytes = Vec::new();
+    };
+    let room = usize::try_from(size).unwrap_or_default().saturating_add(1);
+    let mut bytes = Vec::with_capacity(room);
     let read = File::open(path).and_then(|f| f.take(MOST_BYTES).read_to_end(&mut bytes));
     match read {
         Ok(_) => {}

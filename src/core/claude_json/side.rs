@@ -7,6 +7,7 @@ use crate::core::hash;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// One place whose value is shared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,11 +59,31 @@ pub(super) struct Shared<'a> {
     pub hash: u64,
 }
 
+/// Ids are hashes already: they need no hashing of their own.
+type Ids = BuildHasherDefault<IdHasher>;
+
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash::extend(self.0, bytes);
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}
+
 /// The text of one side, taken apart.
 pub struct Side<'a> {
     pub(super) document: Document<'a>,
     pub(super) shared: Vec<Shared<'a>>,
-    by_id: HashMap<u64, usize>,
+    by_id: HashMap<u64, usize, Ids>,
 }
 
 impl<'a> Side<'a> {
@@ -73,7 +94,7 @@ impl<'a> Side<'a> {
         let mut side = Self {
             document,
             shared: Vec::new(),
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
         };
         for at in 0..side.document.fields.len() {
             let field = side.document.fields[at];

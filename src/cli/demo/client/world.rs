@@ -12,7 +12,7 @@ use super::files;
 use crate::adapters::simulated::client::{self, Answer};
 
 /// Names the simulated service; loopback is enforced by its client.
-const SERVICE: &str = "CCP_SIMULATED_SERVICE";
+use crate::contract::vars::SIMULATED_SERVICE as SERVICE;
 
 /// Read once, at the start.
 #[derive(Clone, Debug)]

@@ -1,0 +1,2 @@
+/* What is launched: nothing. */
+int main(void) { return 0; }

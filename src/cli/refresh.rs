@@ -1,0 +1,128 @@
+//! `ccp refresh`, and the sampling that other commands do on the way.
+
+use super::claude;
+use super::context::Context;
+use super::failure::{Failure, Outcome};
+use crate::adapters::claude_api::ApiBase;
+use crate::adapters::clock;
+use crate::adapters::store::Store;
+use crate::contract::{exit, vars};
+use crate::core::account::AccountId;
+use crate::daemon::refresh::{self, RefreshError, Round, Which};
+use crate::daemon::sampling::{self, Outcome as Sampled, Surroundings};
+use std::time::Duration;
+
+/// Runs `ccp refresh`. Quietly, as launches start it, another round that is under way is good enough.
+pub fn run(context: &Context, all: bool, quiet: bool) -> Outcome {
+    let mut store = context.open_store()?;
+    let which = if all { Which::All } else { Which::Stale };
+    if !quiet {
+        let round = sample(context, &mut store, which, sampling::BOUND)?;
+        tell(&store, &round)?;
+        return Ok(exit::OK);
+    }
+    match attempt(context, &mut store, which, Duration::ZERO)? {
+        Ok(_) | Err(RefreshError::Busy) => Ok(exit::OK),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Samples, waiting at most `patience` for another round that is under way.
+pub fn sample(
+    context: &Context,
+    store: &mut Store,
+    which: Which<'_>,
+    patience: Duration,
+) -> Result<Round, Failure> {
+    Ok(attempt(context, store, which, patience)??)
+}
+
+/// Samples every account, for a screen that shows the result itself.
+pub fn sample_all(context: &Context) -> Result<(), Failure> {
+    let mut store = context.open_store()?;
+    sample(context, &mut store, Which::All, sampling::BOUND).map(drop)
+}
+
+/// The first sample of an account that was just signed in. Without it the account works, with unknown usage, so that
+/// a failure is only told.
+pub fn first(context: &Context, store: &mut Store, id: AccountId) {
+    let round = sample(context, store, Which::Only(&[id]), sampling::BOUND);
+    let problem = match &round {
+        Ok(round) => round
+            .outcomes
+            .iter()
+            .find_map(|(_, outcome)| problem(outcome)),
+        Err(failure) => Some(failure.error.clone()),
+    };
+    if let Some(problem) = problem {
+        eprintln!("warning: its usage is not known yet: {problem}");
+    }
+}
+
+fn attempt(
+    context: &Context,
+    store: &mut Store,
+    which: Which<'_>,
+    patience: Duration,
+) -> Result<Result<Round, RefreshError>, Failure> {
+    let settings = context.settings()?;
+    let base = settings.base(&context.user_home);
+    // Without a claude its source has no answer; the others may.
+    let claude = claude::find_claude(context).ok();
+    let inherited: Vec<_> = std::env::vars_os().collect();
+    let api = api_base()?;
+    let surroundings = Surroundings {
+        home: &context.home,
+        claude: claude.as_deref(),
+        inherited: &inherited,
+        api: &api,
+        now: &clock::now,
+    };
+    Ok(refresh::refresh(
+        store,
+        &settings,
+        &base,
+        which,
+        surroundings,
+        patience,
+    ))
+}
+
+fn api_base() -> Result<ApiBase, Failure> {
+    let Some(value) = std::env::var_os(vars::CCP_API_BASE).filter(|v| !v.is_empty()) else {
+        return Ok(ApiBase::default());
+    };
+    ApiBase::parse(&value.to_string_lossy())
+        .map_err(|e| Failure::new(format!("{} is wrong: {e}", vars::CCP_API_BASE)))
+}
+
+/// What stood in the way of an account's numbers, as the tail of a sentence.
+fn problem(outcome: &Sampled) -> Option<String> {
+    match outcome {
+        Sampled::Measured { .. } | Sampled::Unchanged { .. } => None,
+        Sampled::Throttled { .. } => {
+            Some("the service throttles the question, or cannot be reached".to_owned())
+        }
+        Sampled::LoginSuspected { confirmed: true } => {
+            Some("claude says it is logged out".to_owned())
+        }
+        Sampled::LoginSuspected { confirmed: false } => Some("the login may be dead".to_owned()),
+        Sampled::Failed { reason } => Some(reason.clone()),
+        Sampled::NotReached => Some("there was no time left to ask".to_owned()),
+    }
+}
+
+fn tell(store: &Store, round: &Round) -> Result<(), Failure> {
+    let accounts = store.accounts()?;
+    for (id, outcome) in &round.outcomes {
+        let label = accounts
+            .iter()
+            .find(|a| a.id == *id)
+            .map_or("", |a| a.label.as_str());
+        match problem(outcome) {
+            None => eprintln!("{label}: sampled"),
+            Some(problem) => eprintln!("warning: {label}: {problem}"),
+        }
+    }
+    Ok(())
+}
