@@ -2,13 +2,9 @@
 
 mod agent;
 mod claude_api;
-mod life;
-mod overlay;
-mod claude_api;
 mod exec;
 mod launch;
-mod overlay;
+mod life;
 mod overlay;
 mod support;
-mod tidy;
 mod tidy;

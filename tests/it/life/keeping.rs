@@ -164,14 +164,19 @@ fn removing_asks_and_leaves_nothing_but_the_persons_own() {
     assert!(error.contains("--yes"), "{error}");
     let dir = world.account_dir(3);
     world.ok(&["sync"]);
-    // What claude made in the account's directory instead of the base's.
-    fs::write(dir.join("notes.md"), "mine").expect("writes");
-    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
-    let file = fs::File::options()
-        .write(true)
-        .open(dir.join("notes.md"))
-        .expect("opens");
-    file.set_modified(old).expect("sets");
+    // What claude made in the account's directory a moment ago is not lost: it has to go back first.
+    let notes = dir.join("notes.md");
+    fs::write(&notes, "mine").expect("writes");
+    let error = world.fails(1, &["remove", "solo", "-y"]);
+    assert!(
+        error.contains("notes.md") && error.contains("wait a few seconds"),
+        "{error}"
+    );
+    assert!(
+        !world.snapshot().accounts[2].needs_login,
+        "it can still be picked"
+    );
+    fs::remove_file(notes).expect("removes");
 
     let mut terminal = Terminal::start(&world, &["remove", "solo"], None);
     terminal.answer("from this machine? [y/N]", "\n");

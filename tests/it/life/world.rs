@@ -1,6 +1,5 @@
 //! A person's machine: a home, a simulated service, `ccp`, `ccpd` and a `claude` on PATH.
 
-use ccp::adapters::clock;
 use ccp::adapters::store::Store;
 use ccp::contract::paths::Home as CcpHome;
 use ccp::contract::snapshot::Snapshot;
@@ -163,15 +162,6 @@ impl World {
     pub fn snapshot(&self) -> Snapshot {
         let text = fs::read(self.ccp_home().snapshot()).expect("was published");
         serde_json::from_slice(&text).expect("is a snapshot")
-    }
-
-    /// Waits for something that another process does.
-    pub fn wait_until(&self, what: &str, done: impl Fn() -> bool) {
-        let deadline = clock::now().plus(BOUND);
-        while !done() {
-            assert!(clock::now() < deadline, "{what} did not happen");
-            ccp::adapters::files::pause(Duration::from_millis(5));
-        }
     }
 }
 
