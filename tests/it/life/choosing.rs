@@ -81,6 +81,8 @@ fn waiting_sees_what_another_process_finds_out_and_ends_on_ctrl_c() {
 #[test]
 fn waiting_for_a_sign_in_ends_at_once() {
     let world = world_with(1);
+    let credential = ccp::contract::paths::account_credential(&world.account_dir(1));
+    std::fs::remove_file(credential).expect("removes");
     world.store().set_needs_login(id(1), true).expect("sets");
     world.ok(&["unpin"]);
     let error = world.fails(69, &["select", "--wait"]);
