@@ -8,3 +8,7 @@ mod overlay;
 mod support;
 mod tidy;
 mod views;
+mod life;
+mod overlay;
+mod support;
+mod tidy;

@@ -9,7 +9,7 @@ use super::process::{Agent, Environment};
 use crate::adapters::files::pause;
 use crate::adapters::procs::terminal::{HeldInterrupts, SavedTerminal};
 use crate::contract::snapshot::FileStamp;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -124,6 +124,10 @@ impl Login<'_> {
             .current_dir(self.account_dir);
         if let Some(email) = self.email {
             command.args(["--email", email]);
+        }
+        // What claude says there is talk, and our standard output may be somebody's data.
+        if !io::stdout().is_terminal() {
+            command.stdout(io::stderr());
         }
         let mut agent = Agent::start_inherited(command, self.account_dir).map_err(|source| {
             LoginError::Start {
