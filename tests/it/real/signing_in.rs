@@ -17,7 +17,13 @@ fn is_signed_in(stage: &Stage, number: u16, name: &str) {
     let login = json_of(&dir.join(".credentials.json"));
     let refresh = login["claudeAiOauth"]["refreshToken"].as_str();
     assert!(refresh.is_some_and(|token| !token.is_empty()));
-    let mode = |path| fs::symlink_metadata(path).expect("is there").permissions().mode() & 0o777;
+    let mode = |path| {
+        fs::symlink_metadata(path)
+            .expect("is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode(dir.join(".credentials.json")), 0o600);
     assert_eq!(mode(dir.join(".claude.json")), 0o600);
     assert_eq!(mode(dir), 0o700);
@@ -49,9 +55,14 @@ fn an_account_is_added_by_a_pasted_code() {
     let service = &stage.standin.service;
     service.add_account(AccountSpec::new("work"));
     let mut command = stage.command(CCP);
-    command
-        .env("BROWSER", "/bin/true")
-        .args(["add", "--run-login", "-y", "--no-alias", "--label", "mine"]);
+    command.env("BROWSER", "/bin/true").args([
+        "add",
+        "--run-login",
+        "-y",
+        "--no-alias",
+        "--label",
+        "mine",
+    ]);
     let mut adding = Running::start(command).expect("starts");
     let line = adding.wait_for_line(|line| line.contains("https://"), BOUND);
     let line = line.expect("a URL");
@@ -72,4 +83,46 @@ fn an_account_is_added_by_a_pasted_code() {
             assert!(!found, "a secret in {file}");
         }
     }
+}
+
+#[test]
+fn a_login_that_died_is_found_out_by_evidence_and_signed_in_again() {
+    let Some(stage) = Stage::with(&["work", "home"]) else {
+        return;
+    };
+    let service = &stage.standin.service;
+    service.set_window("home", WindowKind::FiveHour, 60.0, Resets::In(7200));
+    stage.forget_usage(2);
+    service.revoke_access("work");
+    service.revoke_refresh("work");
+    stage.forget_usage(1);
+    // The first answer "logged out" is a suspicion: it may be a network that answers nonsense.
+    let said = stage.ccp(&["refresh", "--all"]).good().stderr;
+    assert!(
+        said.contains("work: claude says it is logged out"),
+        "{said}"
+    );
+    assert_eq!(stage.status_of("work", false)["tier"], "available");
+    stage.a_minute_passes(1);
+    stage.ccp(&["refresh", "--all"]).good();
+    let account = stage.status_of("work", false);
+    assert_eq!(account["tier"], "needs_login", "{account:#}");
+
+    // It was the emptier one, and is not picked any more.
+    stage.ccp(&["run", "-p", "hi"]).answers("hi");
+    stage.was_asked_by("hi", "home");
+    let refused = stage.run_as("work", &["-p", "never"]).output;
+    assert_eq!(refused.code, 69, "{refused:#?}");
+    assert!(refused.stderr.contains("`ccp login work`"), "{refused:#?}");
+    assert_eq!(stage.prompts("never").len(), 0);
+
+    stage.ccp(&["login", "work", "--run-login"]).good();
+    is_signed_in(&stage, 1, "work");
+    let account = stage.status_of("work", false);
+    assert_eq!(
+        (&account["tier"], &account["flags"]),
+        (&json!("available"), &json!([]))
+    );
+    stage.run_as("work", &["-p", "again"]).answers("again");
+    stage.was_asked_by("again", "work");
 }

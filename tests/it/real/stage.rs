@@ -3,6 +3,9 @@
 
 use crate::support::{CCP, CCPD, put};
 use ccp::adapters::files::pause;
+use ccp::adapters::store::Store;
+use ccp::core::account::AccountId;
+use ccp::core::time::Timestamp;
 use ccp_standin::service::{AccountSpec, Endpoint, Recorded, Resets, WindowKind};
 use ccp_standin::{Home, Output, Running, Standin, real_claude};
 use serde_json::{Value, json};
@@ -60,7 +63,8 @@ impl Stage {
             fs::create_dir_all(self.base().join(dir)).expect("makes the base");
         }
         let hook = json!({"type": "command", "command": format!("echo started >> '{}'", self.hook_log().display())});
-        let settings = json!({"hooks": {"SessionStart": [{"hooks": [hook]}]}, "cleanupPeriodDays": 3650});
+        let settings =
+            json!({"hooks": {"SessionStart": [{"hooks": [hook]}]}, "cleanupPeriodDays": 3650});
         let files = [
             ("settings.json", format!("{settings:#}\n")),
             ("CLAUDE.md", "Be brief.\n".to_owned()),
@@ -169,7 +173,10 @@ impl Stage {
     /// `ccp run` under an account forced by its name.
     pub fn run_as(&self, account: &str, arguments: &[&str]) -> Ended {
         let mut command = self.command(CCP);
-        command.env("CCP_ACCOUNT", account).arg("run").args(arguments);
+        command
+            .env("CCP_ACCOUNT", account)
+            .arg("run")
+            .args(arguments);
         finish(command)
     }
 
@@ -178,6 +185,37 @@ impl Stage {
         let mut command = self.command(&self.claude);
         command.args(arguments);
         finish(command)
+    }
+
+    /// Takes claude's note of an account's usage away: for a minute it would answer from it.
+    pub fn forget_usage(&self, number: u16) {
+        self.edit(&self.account(number).join(".claude.json"), |state| {
+            state["cachedUsageUtilization"].take();
+            if let Some(keys) = state.as_object_mut() {
+                keys.remove("cachedUsageUtilization");
+            }
+        });
+    }
+
+    /// Changes a JSON file while nobody else does.
+    pub fn edit(&self, file: &Path, change: impl FnOnce(&mut Value)) {
+        let mut value = json_of(file);
+        change(&mut value);
+        put(file, format!("{value:#}").as_bytes());
+    }
+
+    /// Puts the problem that ccp noted about an account a minute and a second into the past.
+    pub fn a_minute_passes(&self, number: u16) {
+        let id = AccountId::new(number).expect("in range");
+        let home = ccp::contract::paths::Home::new(&self.home.path().join(".cc-pool"));
+        let mut store = Store::open(&home.expect("absolute")).expect("opens");
+        let account = store.account(id).expect("reads").expect("is there");
+        let problem = account.health.problem.expect("a problem").text;
+        let probed_at = account.health.probed_at.expect("probed");
+        let before = Timestamp::from_unix_ms(probed_at.unix_ms() - 61_000);
+        store
+            .set_probed(id, Some(&problem), before)
+            .expect("writes");
     }
 
     /// `ccp status --json`, freshly sampled where `live`.
@@ -196,7 +234,9 @@ impl Stage {
         let status = self.status(live);
         let accounts = status["accounts"].as_array().expect("a list");
         let found = accounts.iter().find(|a| a["label"] == label);
-        found.unwrap_or_else(|| panic!("{label} in {status:#}")).clone()
+        found
+            .unwrap_or_else(|| panic!("{label} in {status:#}"))
+            .clone()
     }
 
     /// The message requests with this very prompt.
@@ -218,15 +258,15 @@ impl Stage {
         assert_eq!(who, [(Some(account), Some(uuid.as_str()))], "{prompt}");
     }
 
-    /// The processes that have this home in their environment.
+    /// The processes that have this home anywhere in their environment.
     fn processes(&self) -> Vec<(u32, String)> {
-        let wanted = [b"HOME=", self.home.path().as_os_str().as_bytes()].concat();
+        let wanted = self.home.path().as_os_str().as_bytes();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries
             .filter_map(|entry| {
                 let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
                 let environment = fs::read(entry.path().join("environ")).ok()?;
-                let here = environment.split(|b| *b == 0).any(|e| e == wanted);
+                let here = environment.windows(wanted.len()).any(|e| e == wanted);
                 let words = fs::read(entry.path().join("cmdline")).ok()?;
                 here.then(|| (pid, String::from_utf8_lossy(&words).replace('\0', " ")))
             })
@@ -250,7 +290,9 @@ impl Drop for Stage {
     fn drop(&mut self) {
         let left = self.wait_for_quiet();
         for (pid, words) in &left {
-            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            let _ = Command::new("kill")
+                .args(["-KILL", &pid.to_string()])
+                .status();
             eprintln!("left behind: {pid} {words}");
         }
         assert!(
@@ -290,7 +332,9 @@ impl Ended {
 /// Runs a command to its end, without input.
 pub fn finish(command: Command) -> Ended {
     let what = format!("{command:?}");
-    let what = what.rsplit_once("bin/").map_or(what.clone(), |(_, tail)| tail.to_owned());
+    let what = what
+        .rsplit_once("bin/")
+        .map_or(what.clone(), |(_, tail)| tail.to_owned());
     let mut running = Running::start(command).expect("starts");
     running.close_stdin();
     let output = running.output(BOUND);
