@@ -1,5 +1,10 @@
 //! The agent room against the real client and the simulated service.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write settings as a person would"
+)]
+
 use ccp::adapters::agent::probe::{self, Answer, Probe, ProbeError, Question};
 use ccp::adapters::agent::{Environment, auth, login};
 use ccp::adapters::claude_api::ApiBase;
@@ -59,7 +64,7 @@ impl World {
         let mut tokens = service.add_account(AccountSpec::new(&name));
         if let Some(at) = expires_at {
             service.expire_access(&name);
-            tokens.expires_at = at.try_into().expect("fits");
+            tokens.expires_at = at;
         }
         service.set_window(&name, SimulatedWindow::FiveHour, 31.4, Resets::In(7200));
         self.place
