@@ -188,6 +188,37 @@ fn a_sign_in_has_the_terminal_to_itself_and_the_screen_comes_back() {
     terminal.ended("0");
 }
 
+/// A client that does not answer before its gate is open.
+const SLOW: &str = "#!/bin/sh\nwhile ! [ -e GATE ]; do sleep 0.05; done\nexit 1\n";
+
+#[test]
+fn keys_are_heard_while_accounts_are_sampled() {
+    let seen = Seen::new(&[(22.0, 46.0), (30.0, 46.0)]);
+    let home = seen.pool.user_home();
+    let (client, gate) = (home.join("client"), home.join("gate"));
+    put(
+        &client,
+        SLOW.replace("GATE", gate.to_str().expect("text"))
+            .as_bytes(),
+    );
+    make_executable(&client);
+    let Some(terminal) = Terminal::open(&seen, 80, 24) else {
+        return;
+    };
+    terminal.type_line(&format!("export CCP_CLAUDE='{}'", client.display()));
+    terminal.start();
+    terminal.key("r");
+    terminal.wait("sampling", |s| s.contains("sampling …"));
+    terminal.key("j");
+    terminal.wait("the second account while sampling", |s| {
+        at_mark(s, "› ") == Some("home") && s.contains("sampling …")
+    });
+    put(&gate, b"");
+    terminal.wait("the end of sampling", |s| !s.contains("sampling …"));
+    terminal.key("q");
+    terminal.ended("0");
+}
+
 #[test]
 fn a_terminal_is_given_back_to_who_ends_the_screen_from_outside() {
     let seen = Seen::new(&[(22.0, 46.0)]);
