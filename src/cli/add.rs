@@ -116,6 +116,8 @@ fn take(context: &Context, store: &mut Store) -> Result<(Account, SignIn), Failu
         let left = |id| creds::is_left(&context.home, id);
         let account = roster::add(store, LabelWish::Like(PLACEHOLDER), left, clock::now())
             .map_err(Failure::new)?;
+        // Before there is a directory: without a snapshot a launch would take it for an account that can serve.
+        context.publish(store)?;
         if let Some(sign_in) = SignIn::take(context, &account)? {
             return Ok((account, sign_in));
         }

@@ -28,6 +28,7 @@ pub mod select;
 pub mod sessions;
 pub mod sign_in;
 pub mod status;
+pub mod statusline;
 pub mod sync;
 pub mod why;
 
@@ -86,6 +87,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
         Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
         Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
+        Some(Command::Statusline(arguments)) => statusline::command::run(&context()?, &arguments),
         Some(Command::Sync { account, quiet }) => sync::run(&context()?, account.as_deref(), quiet),
         Some(Command::Unpin { dir }) => pin::unpin(&context()?, dir.as_deref()),
         Some(Command::Why { number, json }) => why::run(&context()?, number, json),

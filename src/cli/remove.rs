@@ -7,7 +7,7 @@ use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::prompt::{Prompt, nobody_to_ask};
 use super::{sessions, sign_in, sync};
-use crate::adapters::overlay::{self, Options, RemoveError, SyncReport};
+use crate::adapters::overlay::{self, Options, Reason, RemoveError, SyncReport};
 use crate::adapters::store::{Account, Store};
 use crate::adapters::{clock, creds};
 use crate::contract::exit;
@@ -81,12 +81,18 @@ fn unhealed(account: &Account, report: &SyncReport) -> Failure {
     let left = report.left.iter().map(ToString::to_string);
     let failed = report.failed.iter().map(ToString::to_string);
     let lines: Vec<String> = left.chain(failed).map(|l| format!("\n  {l}")).collect();
+    let passing = |reason| matches!(reason, Reason::Young | Reason::Open | Reason::Raced);
+    let hint = if report.failed.is_empty() && report.left.iter().all(|l| passing(l.reason)) {
+        "wait a few seconds, then run the same command again; nothing was removed"
+    } else {
+        "move or remove these, then run the same command again; nothing was removed"
+    };
     Failure::new(format!(
         "cannot remove {}: not everything in it can go back to your own configuration{}",
         account.id,
         lines.concat()
     ))
-    .hint("move or remove these, then run the same command again; nothing was removed")
+    .hint(hint)
 }
 
 /// Nobody picks the account from here on. Who picked it a moment before is seen by the second look.

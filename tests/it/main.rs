@@ -1,8 +1,10 @@
 //! The one integration binary: every test that runs real executables, sockets, databases or the real client.
 
+mod agent;
 mod claude_api;
 mod exec;
 mod launch;
+mod life;
 mod overlay;
 mod support;
 mod tidy;

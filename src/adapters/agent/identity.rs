@@ -22,6 +22,17 @@ pub struct Identity {
     pub organization_name: Option<String>,
     /// `oauthAccount.emailAddress`.
     pub email: Option<String>,
+    /// `oauthAccount.profileFetchedAt`, in milliseconds: moves with each sign-in.
+    pub profile_fetched_at_ms: Option<i64>,
+}
+
+impl Identity {
+    /// Whether both are the same account in the same organisation.
+    #[must_use]
+    pub fn is_same_account(&self, other: &Self) -> bool {
+        (&self.account_uuid, &self.organization_uuid)
+            == (&other.account_uuid, &other.organization_uuid)
+    }
 }
 
 /// The usage claude last saw, in its own words.
@@ -70,6 +81,7 @@ fn identity(value: &Value) -> Option<Identity> {
         organization_uuid: text(&value["organizationUuid"]),
         organization_name: text(&value["organizationName"]),
         email: text(&value["emailAddress"]),
+        profile_fetched_at_ms: value["profileFetchedAt"].as_i64(),
     })
 }
 

@@ -9,7 +9,7 @@ use super::process::{Agent, Environment};
 use crate::adapters::files::pause;
 use crate::adapters::procs::terminal::{HeldInterrupts, SavedTerminal};
 use crate::contract::snapshot::FileStamp;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -31,6 +31,8 @@ pub struct Baseline {
     pub identity: Option<Identity>,
     /// The stamp of the credential.
     pub credential: Option<FileStamp>,
+    /// Whether that login was good, or could not be told from a good one.
+    pub was_logged_in: bool,
 }
 
 /// A sign-in to be made.
@@ -96,9 +98,14 @@ impl Login<'_> {
     /// What is there now. Taken before a sign-in begins, also before the person is told to begin one elsewhere.
     #[must_use]
     pub fn baseline(&self) -> Baseline {
+        let identity = identity::load(self.account_dir).identity;
+        let was_logged_in =
+            identity.is_some() && self.status().map_or(true, |status| status.logged_in);
+        // After the question: its answer may have renewed the login.
         Baseline {
             identity: identity::load(self.account_dir).identity,
             credential: (self.credential)(),
+            was_logged_in,
         }
     }
 
@@ -117,6 +124,10 @@ impl Login<'_> {
             .current_dir(self.account_dir);
         if let Some(email) = self.email {
             command.args(["--email", email]);
+        }
+        // What claude says there is talk, and our standard output may be somebody's data.
+        if !io::stdout().is_terminal() {
+            command.stdout(io::stderr());
         }
         let mut agent = Agent::start_inherited(command, self.account_dir).map_err(|source| {
             LoginError::Start {
@@ -156,27 +167,44 @@ impl Login<'_> {
         }
     }
 
-    /// The identity of a login that was not there before, by the files alone.
+    /// The identity of a login that was not there before, by the files alone. A credential with another stamp is not
+    /// enough beside a good old login: any start of claude may write it anew.
     fn new_login(&self, baseline: &Baseline) -> Option<Identity> {
-        let credential = (self.credential)()?;
-        if baseline.credential == Some(credential) {
-            return None;
-        }
-        identity::load(self.account_dir).identity
+        let identity = self.written_login(baseline)?;
+        let is_new = match &baseline.identity {
+            Some(before) if baseline.was_logged_in && before.is_same_account(&identity) => {
+                identity.profile_fetched_at_ms != before.profile_fetched_at_ms
+            }
+            _ => true,
+        };
+        is_new.then_some(identity)
     }
 
-    /// What claude says about files that look like a login; none when they are not one yet.
-    fn confirm(&self, new_login: Option<Identity>) -> Result<Option<Outcome>, AuthError> {
-        let status = auth::status(
+    /// The identity there, when the credential was written since.
+    fn written_login(&self, baseline: &Baseline) -> Option<Identity> {
+        let credential = (self.credential)()?;
+        let identity = identity::load(self.account_dir).identity?;
+        (baseline.credential != Some(credential)).then_some(identity)
+    }
+
+    fn status(&self) -> Result<AuthStatus, AuthError> {
+        auth::status(
             self.claude,
             self.account_dir,
             self.environment,
             auth::PATIENCE,
-        )?;
-        Ok(match new_login {
-            Some(identity) if status.is_subscription() => {
-                Some(Outcome::Complete { identity, status })
-            }
+        )
+    }
+
+    /// What claude says about files that look like a login; none when they are not one yet.
+    fn confirm(&self, new_login: Option<Identity>) -> Result<Option<Outcome>, AuthError> {
+        let status = self.status()?;
+        // Written while claude was asked: the next look knows better.
+        let now = identity::load(self.account_dir).identity;
+        Ok(match (new_login, now) {
+            (Some(before), Some(identity)) if status.is_subscription() => before
+                .is_same_account(&identity)
+                .then_some(Outcome::Complete { identity, status }),
             _ if status.logged_in && !status.is_subscription() => {
                 Some(Outcome::NotASubscription { status })
             }
@@ -191,7 +219,12 @@ impl Login<'_> {
         interrupted: bool,
     ) -> Result<Outcome, LoginError> {
         // Before claude is asked: its answer may renew the login, and then the credential is new in any case.
-        let new_login = self.new_login(baseline);
+        let finished = exit.is_some_and(|exit| exit.success()) && !interrupted;
+        let new_login = if finished {
+            self.written_login(baseline)
+        } else {
+            self.new_login(baseline)
+        };
         let wrote_identity = identity::load(self.account_dir).identity.is_some();
         if (new_login.is_some() || wrote_identity)
             && let Some(outcome) = self.confirm(new_login)?

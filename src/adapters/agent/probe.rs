@@ -329,6 +329,7 @@ mod tests {
                 organization_uuid: None,
                 organization_name: None,
                 email: None,
+                profile_fetched_at_ms: None,
             }),
             usage: (fetched_at != 0).then(|| CachedUsage {
                 fetched_at: Timestamp::from_unix_ms(fetched_at),

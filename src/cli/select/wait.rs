@@ -1,17 +1,21 @@
 //! Waiting for headroom: look, sleep to the earliest reset that would free an account, look again. Nothing is claimed
 //! before an account can serve.
 
-use crate::adapters::clock;
 use crate::adapters::procs::interrupt::{Interrupts, Woken};
+use crate::adapters::{clock, files};
 use crate::claim::announce::span;
 use crate::claim::roster::{self, Roster};
 use crate::claim::{Choice, Claim, look};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::prompt;
 use crate::cli::reserve::{self, Surroundings, Wanted};
-use crate::core::select::score::{Assessment, Tier};
+use crate::cli::{prompt, refresh};
+use crate::contract::snapshot::AccountEntry;
+use crate::core::select::score::{Assessment, Tier, is_stale};
 use crate::core::time::Timestamp;
+use crate::daemon::refresh::Which;
+use crate::daemon::sampling;
+use std::fs;
 use std::time::Duration;
 
 /// The longest time between two looks: another process may have sampled, or somebody signed in.
@@ -104,9 +108,38 @@ fn line(roster: &Roster, choice: &Choice, until: Option<Timestamp>, now: Timesta
 }
 
 /// Samples accounts whose numbers are too old: older than `fresh` where the person asked for that, else stale by their
-/// own cadence. What cannot be sampled keeps its old numbers, which are shown with their age.
+/// own cadence, and then not again right after another attempt. What cannot be sampled keeps its old numbers, which are
+/// shown with their age.
 pub(super) fn freshen(context: &Context, fresh: Option<Duration>) {
-    let _ = (context, fresh);
+    let now = clock::now();
+    let snapshot = roster::load(&context.home, &context.user_home).snapshot;
+    let old = |entry: &AccountEntry| {
+        let freshness = entry.freshness(snapshot.paused_since_ms);
+        match fresh {
+            Some(age) => freshness.measured_at.is_none_or(|at| now.since(at) > age),
+            None => is_stale(&freshness, now),
+        }
+    };
+    let which = match fresh {
+        _ if !snapshot.accounts.iter().any(old) => return,
+        Some(age) => Which::OlderThan(age),
+        None if attempted_recently(context, now) => return,
+        None => Which::Stale,
+    };
+    let sampled = context
+        .open_store()
+        .map_err(Failure::from)
+        .and_then(|mut store| refresh::sample(context, &mut store, which, sampling::BOUND));
+    if let Err(failure) = sampled {
+        eprintln!("warning: going on with old numbers: {}", failure.error);
+    }
+}
+
+/// The lock of sampling is touched at each attempt.
+fn attempted_recently(context: &Context, now: Timestamp) -> bool {
+    let attempted = fs::metadata(context.home.refresh_lock())
+        .map(|m| Timestamp::from_unix_ms(files::modified_ns(&m) / 1_000_000));
+    attempted.is_ok_and(|at| now.since(at) < SAMPLE_GAP)
 }
 
 #[cfg(test)]

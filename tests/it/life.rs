@@ -1,0 +1,12 @@
+//! The life of an account, from `ccp add` to `ccp remove`, with the real executables and the pretend client.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write what people and other programs would"
+)]
+
+mod adding;
+mod choosing;
+mod keeping;
+mod shells;
+mod terminal;
+mod world;
