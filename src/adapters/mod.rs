@@ -4,9 +4,8 @@
 pub mod claude_path;
 pub mod clock;
 pub mod files;
+pub mod foreign;
 pub mod leases;
-#[cfg(feature = "full")]
-pub mod overlay;
 pub mod procs;
 pub mod stamp;
 
@@ -17,10 +16,10 @@ pub mod claude_api;
 #[cfg(feature = "full")]
 pub mod creds;
 #[cfg(feature = "full")]
-pub mod simulated;
-
-pub mod foreign;
-#[cfg(feature = "full")]
 pub mod inbox;
+#[cfg(feature = "full")]
+pub mod overlay;
+#[cfg(feature = "full")]
+pub mod simulated;
 #[cfg(feature = "full")]
 pub mod store;

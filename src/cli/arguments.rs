@@ -203,7 +203,7 @@ pub enum EnvShell {
 }
 
 /// `ccp status`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Status {
     /// Print a table, also on a terminal.
     #[arg(long)]

@@ -14,6 +14,7 @@ pub mod env;
 pub mod failure;
 pub mod help;
 pub mod init;
+pub mod list;
 pub mod login;
 pub mod man;
 pub mod onboarding;
@@ -26,12 +27,17 @@ pub mod reserve;
 pub mod select;
 pub mod sessions;
 pub mod sign_in;
+pub mod status;
+pub mod statusline;
 pub mod sync;
+pub mod why;
 
+use crate::contract::exit;
 use arguments::{Command, CommandLine};
 use clap::Parser as _;
 use context::Context;
 use failure::{Failure, Outcome};
+use std::io::Write as _;
 
 /// Runs the command that the process was given; the result is the exit code.
 #[must_use]
@@ -44,13 +50,25 @@ pub fn main() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    dispatch(command).unwrap_or_else(|failure| failure.tell())
+    let code = dispatch(command).unwrap_or_else(|failure| failure.tell());
+    // Nobody else does it: the executable starts without Rust's own start-up, and ends without its clean-up.
+    match std::io::stdout().flush() {
+        Err(error) if code == exit::OK => {
+            Failure::new(format!("cannot write the output: {error}")).tell()
+        }
+        _ => code,
+    }
 }
 
 fn dispatch(command: Option<Command>) -> Outcome {
     let context = Context::of_process;
     match command {
-        None => onboarding::run(&context()?, || Err(Failure::new("not built yet"))),
+        None => {
+            let context = context()?;
+            onboarding::run(&context, || {
+                status::run(&context, &arguments::Status::default())
+            })
+        }
         Some(Command::Add(arguments)) => add::run(&context()?, &arguments),
         Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
         Some(Command::Completions { shell }) => completions::run(shell),
@@ -61,14 +79,18 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Help { topic }) => help::run(topic.as_deref()),
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
         Some(Command::Login(arguments)) => login::run(&context()?, &arguments),
+        Some(Command::List { json }) => list::run(&context()?, json),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
         Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
+        Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
+        Some(Command::Statusline(arguments)) => statusline::command::run(&context()?, &arguments),
         Some(Command::Sync { account, quiet }) => sync::run(&context()?, account.as_deref(), quiet),
         Some(Command::Unpin { dir }) => pin::unpin(&context()?, dir.as_deref()),
+        Some(Command::Why { number, json }) => why::run(&context()?, number, json),
         _ => Err(Failure::new("not built yet")),
     }
 }

@@ -80,6 +80,18 @@ impl Home {
         self.0.join("inbox")
     }
 
+    /// What each session's status line reported last, one small file each.
+    #[must_use]
+    pub fn statusline_notes(&self) -> PathBuf {
+        self.0.join("statusline")
+    }
+
+    /// The person's own status line, while ccp's stands in its place.
+    #[must_use]
+    pub fn statusline_record(&self) -> PathBuf {
+        self.0.join("statusline.json")
+    }
+
     /// Logs, and what was moved out of the way.
     #[must_use]
     pub fn logs(&self) -> PathBuf {

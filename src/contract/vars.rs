@@ -21,6 +21,8 @@ pub const PLUGIN_CACHE_DIR: &str = "CLAUDE_CODE_PLUGIN_CACHE_DIR";
 pub const ANTHROPIC_MODEL: &str = "ANTHROPIC_MODEL";
 /// Where claude sends its requests, the account's token with them.
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+/// The pid of the claude that runs a hook, a status line or a tool; newer clients set it.
+pub const CLAUDE_PID: &str = "CLAUDE_PID";
 /// Switches the usage read of claude off, so probes remove it.
 pub const NONESSENTIAL_TRAFFIC: &str = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC";
 

@@ -218,3 +218,6 @@ impl App {
         self.remark = Some(Remark { text, until });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,7 +232,7 @@ fn about<'a>(account: &AccountStatus, moment: &Moment, look: &Look, width: usize
     let bars = bars(account, moment.now, &look.zone);
     let name = bars.iter().map(|b| b.name.width()).fold(6, usize::max);
     let text = bars.iter().map(|b| b.text.width()).max().unwrap_or(0);
-    let taken = name + text + 4 + usize::from(SCORE_WIDTH);
+    let taken = name + text + 6 + usize::from(SCORE_WIDTH);
     let room = width.saturating_sub(taken).clamp(4, MOST_BAR);
     lines.extend(bars.iter().map(|b| bar_line(b, name, room, look)));
     for (fact, text) in facts(account, moment, &look.zone) {

@@ -6,6 +6,8 @@
 pub mod app;
 pub mod detail;
 pub mod draw;
+#[cfg(test)]
+mod fixture;
 pub mod rows;
 pub mod screen;
 pub mod sums;

@@ -4,7 +4,9 @@
 use super::app::{Action, App, Event, Key};
 use super::draw::{Look, draw};
 use super::rows::Moment;
+use crate::adapters::procs::interrupt::Interrupts;
 use crate::adapters::{clock, stamp};
+use crate::contract::exit;
 use crate::contract::snapshot::FileStamp;
 use crate::core::account::AccountId;
 use crossterm::cursor::{Hide, Show};
@@ -15,11 +17,9 @@ use crossterm::terminal::{
 };
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, Stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,56 +48,12 @@ pub struct Services {
     pub snapshot: PathBuf,
 }
 
-/// Shows the screen until the person has enough.
-pub fn show(services: Services, look: &Look) -> io::Result<()> {
-    let signals = Signals::register()?;
+/// Shows the screen until the person has enough. Returns the exit code: that of the signal, where one ended it.
+pub fn show(services: Services, look: &Look) -> io::Result<u8> {
+    let interrupts = Interrupts::catch()?;
     give_back_on_panic();
-    let result = Screen::open().and_then(|screen| {
-        Session::new(
-            services,
-            look.clone(),
-            screen,
-            Arc::clone(&signals.received),
-        )
-        .run()
-    });
-    // The terminal is as it was by now: end as if there had been no handler.
-    if let Some(signal) = signals.taken() {
-        signal_hook::low_level::emulate_default_handler(signal)?;
-    }
-    result
-}
-
-/// Signals that end the screen, remembered instead of killing.
-struct Signals {
-    received: Arc<AtomicUsize>,
-    handlers: Vec<signal_hook::SigId>,
-}
-
-impl Signals {
-    fn register() -> io::Result<Self> {
-        let received = Arc::new(AtomicUsize::new(0));
-        let mut handlers = Vec::new();
-        for signal in [SIGTERM, SIGHUP, SIGINT] {
-            let number = usize::try_from(signal).unwrap_or(0);
-            let flag = Arc::clone(&received);
-            handlers.push(signal_hook::flag::register_usize(signal, flag, number)?);
-        }
-        Ok(Self { received, handlers })
-    }
-
-    fn taken(&self) -> Option<i32> {
-        let number = self.received.load(Ordering::Relaxed);
-        i32::try_from(number).ok().filter(|n| *n != 0)
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        for handler in &self.handlers {
-            signal_hook::low_level::unregister(*handler);
-        }
-    }
+    let screen = Screen::open()?;
+    Session::new(services, look.clone(), screen, interrupts).run()
 }
 
 /// The terminal while it is ours.
@@ -148,7 +104,8 @@ struct Session {
     app: App,
     look: Look,
     screen: Screen,
-    signals: Arc<AtomicUsize>,
+    /// None while somebody else has the terminal.
+    interrupts: Option<Interrupts>,
     events: Receiver<Event>,
     sender: Sender<Event>,
     /// Asks the looking thread for another look.
@@ -165,7 +122,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(services: Services, look: Look, screen: Screen, signals: Arc<AtomicUsize>) -> Self {
+    fn new(services: Services, look: Look, screen: Screen, interrupts: Interrupts) -> Self {
         let (sender, events) = channel();
         let (ask, asked) = channel::<()>();
         let mut look_again = services.look;
@@ -183,7 +140,7 @@ impl Session {
             app: App::default(),
             look,
             screen,
-            signals,
+            interrupts: Some(interrupts),
             events,
             sender,
             ask,
@@ -198,7 +155,7 @@ impl Session {
         }
     }
 
-    fn run(mut self) -> io::Result<()> {
+    fn run(mut self) -> io::Result<u8> {
         self.ask_to_look();
         let mut changed = true;
         loop {
@@ -206,8 +163,8 @@ impl Session {
                 let (app, look) = (&self.app, &self.look);
                 self.screen.terminal.draw(|frame| draw(frame, app, look))?;
             }
-            if self.signals.load(Ordering::Relaxed) != 0 {
-                return Ok(());
+            if let Some(code) = self.interrupts.as_ref().and_then(Interrupts::seen) {
+                return Ok(code);
             }
             let mut happened = self.keys()?;
             while let Ok(event) = self.events.try_recv() {
@@ -221,7 +178,7 @@ impl Session {
             for event in happened {
                 for action in self.app.handle(event, clock::now()) {
                     if action == Action::Quit {
-                        return Ok(());
+                        return Ok(exit::OK);
                     }
                     changed = true;
                     self.perform(action)?;
@@ -302,14 +259,10 @@ impl Session {
 
     fn sign_in(&mut self, id: AccountId) -> io::Result<Result<String, String>> {
         give_back();
+        // A Ctrl-C during the sign-in is meant for that.
+        self.interrupts = None;
         let result = (self.login)(id);
-        // A Ctrl-C during the sign-in was meant for that.
-        let _ = self.signals.compare_exchange(
-            usize::try_from(SIGINT).unwrap_or(0),
-            0,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        self.interrupts = Some(Interrupts::catch()?);
         enter()?;
         self.screen.terminal.clear()?;
         Ok(result)

@@ -91,3 +91,43 @@ fn padded(cell: &Cell, width: usize, right: bool, colour: bool) -> String {
         format!("{text}{blank}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::fixture::{golden, moment, zone};
+
+    #[test]
+    fn the_table_looks_as_it_did_and_colours_add_nothing_to_it() {
+        let plain = table(&moment(), &zone(), false);
+        golden("table", &plain);
+        let coloured = table(&moment(), &zone(), true);
+        let mut bare = coloured.clone();
+        for code in ["\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"] {
+            bare = bare.replace(code, "");
+        }
+        assert_eq!(bare, plain);
+        assert!(coloured.contains("\x1b[31m100%\x1b[0m"), "{coloured}");
+        assert!(coloured.contains("\x1b[33m75%\x1b[0m"), "{coloured}");
+        assert!(coloured.contains("\x1b[32m22%\x1b[0m"), "{coloured}");
+    }
+
+    #[test]
+    fn columns_line_up_by_width_on_the_screen() {
+        let text = table(&moment(), &zone(), false);
+        let ends: Vec<usize> = text
+            .lines()
+            .skip(1)
+            .take_while(|l| !l.is_empty())
+            .filter_map(|line| {
+                // The score's last digit: every line has one, right-aligned.
+                let dot = line.find('.')?;
+                Some(line[..=dot].width())
+            })
+            .collect();
+        assert!(
+            ends.len() == 6 && ends.iter().all(|e| *e == ends[0]),
+            "{ends:?}\n{text}"
+        );
+    }
+}

@@ -384,6 +384,7 @@ fn what_may_be_in_use_is_left_for_later() {
     put(&world.in_account("fresh.md"), "x", 1);
     let report = world.sync_at(clock::now(), false);
     assert_eq!(report.left[0].reason, Reason::Young);
+    assert!(!report.is_settled(), "a stamp taken now would hide it");
     assert!(world.in_account("fresh.md").is_file() && !world.in_base("fresh.md").exists());
 
     fs::remove_file(world.in_account("projects")).expect("removes the link");
@@ -396,6 +397,7 @@ fn what_may_be_in_use_is_left_for_later() {
     );
     let left: Vec<Reason> = report.left.iter().map(|l| l.reason).collect();
     assert_eq!(left, [Reason::LiveSession, Reason::LiveSession]);
+    assert!(report.is_settled());
     assert!(world.sync().is_complete());
     assert_eq!(text(&world.in_base("projects/a/1.jsonl")), "1\n");
 }
@@ -758,6 +760,69 @@ fn a_lock_that_claude_holds_is_respected() {
     );
 }
 
+/// What claude does to its file: under its lock, read, change, replace.
+fn change_as_claude_does(path: &Path, change: impl Fn(&mut serde_json::Value)) {
+    let lock = path.with_file_name(".claude.json.lock");
+    let started = std::time::Instant::now();
+    while fs::create_dir(&lock).is_err() {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "somebody keeps the lock"
+        );
+        std::thread::yield_now();
+    }
+    let mut value = serde_json::from_str(&text(path)).expect("is whole at any time");
+    change(&mut value);
+    let temporary = path.with_file_name(".claude.json.tmp.claude");
+    fs::write(
+        &temporary,
+        serde_json::to_string_pretty(&value).expect("prints"),
+    )
+    .expect("writes");
+    fs::rename(&temporary, path).expect("replaces");
+    fs::remove_dir(&lock).expect("lets go");
+}
+
+#[test]
+fn no_write_of_claudes_is_lost_beside_a_merge() {
+    const WRITES: u64 = 150;
+    for direction in [Direction::OneWay, Direction::TwoWay] {
+        let world = World::synced();
+        put(&world.base.json, r#"{"numStartups":0,"theme":"0"}"#, 1);
+        put(&world.in_account(".claude.json"), r#"{"numStartups":0}"#, 1);
+        let count = |path: &Path| {
+            for _ in 0..WRITES {
+                change_as_claude_does(path, |v| {
+                    v["numStartups"] = (v["numStartups"].as_u64().expect("a number") + 1).into();
+                });
+            }
+        };
+        let (base, own) = (&world.base.json, &world.in_account(".claude.json"));
+        std::thread::scope(|scope| {
+            let counters = [scope.spawn(|| count(base)), scope.spawn(|| count(own))];
+            let mut theme = 0;
+            while !counters
+                .iter()
+                .all(std::thread::ScopedJoinHandle::is_finished)
+            {
+                theme += 1;
+                change_as_claude_does(base, |v| v["theme"] = theme.to_string().into());
+                let options = Options::at_leisure(direction, false);
+                let _ = sync(&world.base, &world.account, World::later(), options);
+            }
+        });
+        let options = Options::at_leisure(direction, false);
+        let _ = sync(&world.base, &world.account, World::later(), options);
+        let value = |path: &Path| -> serde_json::Value {
+            serde_json::from_str(&text(path)).expect("is whole")
+        };
+        for path in [base, own] {
+            assert_eq!(value(path)["numStartups"], WRITES, "{path:?}");
+        }
+        assert_eq!(value(base)["theme"], value(own)["theme"]);
+    }
+}
+
 #[test]
 fn two_ways_a_setting_reaches_the_base_where_it_really_is() {
     let world = World::new();
@@ -1037,6 +1102,10 @@ fn inside_two_file_systems() {
     )
     .expect("sets");
     symlink("b", world.in_account("new/a/link")).expect("links");
+    let dotfile = given().join("dotfiles/CLAUDE.md");
+    put(&dotfile, "old", 5);
+    symlink(&dotfile, world.in_base("CLAUDE.md")).expect("links");
+    put(&world.in_account("CLAUDE.md"), "new", 9);
     let report = world.sync();
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(text(&world.in_base("settings.json")), "new");
@@ -1044,6 +1113,9 @@ fn inside_two_file_systems() {
     let moved = fs::metadata(world.in_base("new/a/link")).expect("is there");
     assert_eq!((moved.mode() & 0o777, moved.mtime()), (0o750, 7));
     assert!(world.leads_to_base("new"));
+    assert_eq!(text(&dotfile), "new");
+    assert_eq!(text(&world.in_base("CLAUDE.md.conflict-1")), "old");
+    assert!(!names(&world.base.dir).iter().any(|n| n.contains(".tmp.")));
 }
 
 #[cfg(target_os = "linux")]
@@ -1062,7 +1134,7 @@ fn inside_a_read_only_base() {
     put(&world.in_account("settings.json"), "mine", 9);
     put(&world.in_account("new"), "mine", 9);
     let remount = Command::new("mount")
-        .args(["-o", "remount,ro"])
+        .args(["-o", "remount,bind,ro"])
         .arg(&small)
         .status();
     assert!(remount.expect("mount runs").success());

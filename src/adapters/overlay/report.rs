@@ -1,6 +1,6 @@
 //! What a sync did, entry by entry. Paths print quoted, so that a name with a line break still is one log line.
 
-use super::settings::SettingsReport;
+use super::settings::{SettingsProblem, SettingsReport};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -30,6 +30,18 @@ impl SyncReport {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.busy && self.left.is_empty() && self.failed.is_empty()
+    }
+
+    /// Whether another sync would find the same: a stamp taken now tells the truth until something changes. What waits
+    /// for a session to end is settled for launches; the daemon looks again.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let passes = |left: &Left| left.reason.passes_by_itself();
+        let waits = |problem: &SettingsProblem| matches!(problem, SettingsProblem::Busy(_));
+        !self.busy
+            && self.failed.is_empty()
+            && !self.left.iter().any(passes)
+            && !self.settings.problems.iter().any(waits)
     }
 
     /// Whether all links were in order already.
@@ -139,6 +151,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether a moment later it may be over.
+    #[must_use]
+    pub const fn passes_by_itself(self) -> bool {
+        matches!(self, Self::Young | Self::Open | Self::Raced | Self::Waiting)
+    }
+
     /// The tail of a sentence: "left PATH: …".
     #[must_use]
     pub const fn text(self) -> &'static str {

@@ -1,6 +1,8 @@
 //! The process table: who runs since when, and on which machine that is.
 
 #[cfg(feature = "full")]
+mod ancestry;
+#[cfg(feature = "full")]
 pub mod children;
 #[cfg(feature = "full")]
 pub mod environment;
@@ -17,6 +19,9 @@ pub mod terminal;
 use linux as platform;
 #[cfg(target_os = "macos")]
 use macos as platform;
+
+#[cfg(feature = "full")]
+pub use ancestry::ancestors;
 
 use crate::core::accounts::lease::{Holder, Sighting};
 use crate::core::hash::hash;

@@ -36,8 +36,8 @@ pub(super) const CAST: [Cast; 3] = [
     },
     Cast {
         label: "home",
-        five_hour: 41.0,
-        five_hour_resets_in: 7_500,
+        five_hour: 48.0,
+        five_hour_resets_in: 12_500,
         weekly: 30.0,
         weekly_resets_in: 400_000,
     },
@@ -88,7 +88,10 @@ impl Stage {
         for dir in ["bin", "home/.claude", "home/project", "home/.cc-pool"] {
             create_private_dir(&self.root.join(dir))?;
         }
-        let quoted = shell_quote(&self.ccpd);
+        // By another name: a launch passes over scripts that call ccp, rightly.
+        let stand_in = self.root.join("bin/stand-in");
+        std::os::unix::fs::symlink(&self.ccpd, &stand_in)?;
+        let quoted = shell_quote(&stand_in);
         let script = |name: &str, text: String| {
             let path = self.root.join("bin").join(name);
             write_new(
@@ -144,8 +147,43 @@ impl Stage {
 
     /// Runs a command of ccp's in the demo's project directory; what it says goes to our stdout.
     pub(super) fn ccp(&self, arguments: &[&str]) -> Result<(), Failure> {
-        let failed =
-            |e: io::Error| Failure::new(format!("cannot run {}: {e}", self.ccpd.display()));
+        let talk = io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|e| self.cannot_run(&e))?;
+        let status = self
+            .command(arguments)
+            .stderr(talk)
+            .status()
+            .map_err(|e| self.cannot_run(&e))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "`ccp {}` ended with {status}",
+            arguments.join(" ")
+        )))
+    }
+
+    /// The same, heard only when it fails.
+    pub(super) fn ccp_quietly(&self, arguments: &[&str]) -> Result<(), Failure> {
+        let output = self
+            .command(arguments)
+            .output()
+            .map_err(|e| self.cannot_run(&e))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Failure::new(format!(
+            "`ccp {}` ended with {}: {}",
+            arguments.join(" "),
+            output.status,
+            said.trim()
+        )))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.ccpd);
         command
             .args(arguments)
@@ -154,15 +192,11 @@ impl Stage {
         command
             .current_dir(self.root.join("home/project"))
             .stdin(Stdio::null());
-        let talk = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
-        let status = command.stderr(talk).status().map_err(failed)?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(Failure::new(format!(
-            "`ccp {}` ended with {status}",
-            arguments.join(" ")
-        )))
+        command
+    }
+
+    fn cannot_run(&self, error: &io::Error) -> Failure {
+        Failure::new(format!("cannot run {}: {error}", self.ccpd.display()))
     }
 
     /// From nothing: what a person's shell would pass on is left behind.

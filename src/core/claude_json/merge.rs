@@ -45,6 +45,9 @@ pub enum Suspicion {
 /// The most keys (or projects) that may vanish between two merges and still count as removed on purpose.
 pub const MOST_REMOVED: usize = 3;
 
+/// How many keys a message names.
+const MOST_NAMED: usize = 5;
+
 /// What a merge could not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
@@ -76,11 +79,12 @@ impl fmt::Display for Problem {
                     Suspicion::FirstStart => "it was made anew",
                     Suspicion::NewerBackup => "a backup of it is newer",
                 };
-                write!(
-                    f,
-                    "{} gone from {from}, kept elsewhere: {why}",
-                    keys.join(", ")
-                )
+                let named = keys.len().min(MOST_NAMED);
+                write!(f, "{}", keys[..named].join(", "))?;
+                if keys.len() > named {
+                    write!(f, " and {} more", keys.len() - named)?;
+                }
+                write!(f, " gone from {from}, kept elsewhere: {why}")
             }
         }
     }
@@ -278,40 +282,13 @@ impl<'m, 'a> Merge<'m, 'a> {
     }
 
     fn finish(mut self, back: bool, newer_backup: bool) -> Outcome {
-        let (base, account) = (self.base, self.account);
-        let lost_from_base = std::mem::take(&mut self.gone_from_base);
-        let lost_from_account = std::mem::take(&mut self.gone_from_account);
-        let reachable = |lost: Vec<&'m Shared<'a>>| -> Vec<&'m Shared<'a>> {
-            let here = |s: &&Shared<'_>| !self.is_out_of_reach(&s.slot);
-            lost.into_iter().filter(here).collect()
-        };
-        let (lost_from_base, lost_from_account) =
-            (reachable(lost_from_base), reachable(lost_from_account));
-
-        let suspicions = [
-            (
-                Which::Base,
-                &lost_from_base,
-                self.suspect_base(&lost_from_base),
-            ),
-            (
-                Which::Account,
-                &lost_from_account,
-                self.suspect_account(&lost_from_account, newer_backup),
-            ),
-        ];
-        let mut held = false;
-        for (from, lost, because) in suspicions {
-            if let Some(because) = because {
-                held = true;
-                let keys = lost.iter().map(|s| s.slot.to_string()).collect();
-                self.outcome.problems.push(Problem::RemovalsHeld {
-                    from,
-                    keys,
-                    because,
-                });
-            }
-        }
+        let lost_from_base = self.within_reach(|m| &mut m.gone_from_base);
+        let lost_from_account = self.within_reach(|m| &mut m.gone_from_account);
+        let of_base = self.suspect_base(&lost_from_base);
+        let of_account = self.suspect_account(&lost_from_account, newer_backup);
+        self.report_held(Which::Base, &lost_from_base, of_base);
+        self.report_held(Which::Account, &lost_from_account, of_account);
+        let held = of_base.or(of_account).is_some();
         if held && back {
             // Something is wrong with one of the two: touch neither, and remember what was.
             return Outcome {
@@ -331,11 +308,16 @@ impl<'m, 'a> Merge<'m, 'a> {
             self.base_edits.remove(&shared.slot);
         }
         for key in SEEDS {
-            if account.document.value(key).is_none() {
-                self.account_edits
-                    .set(&Slot::Top(Cow::Borrowed(key)), "true");
+            if self.account.document.value(key).is_none() {
+                let slot = Slot::Top(Cow::Borrowed(key));
+                self.account_edits.set(&slot, "true");
             }
         }
+        self.close(back, held)
+    }
+
+    fn close(self, back: bool, held: bool) -> Outcome {
+        let (base, account) = (self.base, self.account);
         let mut outcome = self.outcome;
         outcome.account = self.account_edits.apply(&account.document);
         if back {
@@ -350,6 +332,26 @@ impl<'m, 'a> Merge<'m, 'a> {
             _ => base.first_start(),
         };
         outcome
+    }
+
+    fn within_reach(
+        &mut self,
+        lost: impl FnOnce(&mut Self) -> &mut Vec<&'m Shared<'a>>,
+    ) -> Vec<&'m Shared<'a>> {
+        let mut lost = std::mem::take(lost(self));
+        lost.retain(|s| !self.is_out_of_reach(&s.slot));
+        lost
+    }
+
+    fn report_held(&mut self, from: Which, lost: &[&Shared<'_>], because: Option<Suspicion>) {
+        if let Some(because) = because {
+            let keys = lost.iter().map(|s| s.slot.to_string()).collect();
+            self.outcome.problems.push(Problem::RemovalsHeld {
+                from,
+                keys,
+                because,
+            });
+        }
     }
 
     fn suspect_base(&self, lost: &[&Shared<'_>]) -> Option<Suspicion> {

@@ -35,6 +35,8 @@ impl Merged {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("{HEAD}\nfingerprint {:x}\n", self.fingerprint);
+        // Some thousand lines: room for them at once.
+        text.reserve(self.values.len() * 34);
         let named = [
             ("identity", self.identity),
             ("first-start", self.first_start),
