@@ -3,10 +3,6 @@
 //!
 //! `cargo bench --bench launch` prints the budget rows and how cost grows; `-- --quick` runs a tenth of the rounds;
 //! `-- --check` fails when a budget is missed.
-#![expect(
-    missing_docs,
-    reason = "the shared test support documents what it shares"
-)]
 
 #[path = "../tests/it/support.rs"]
 #[expect(dead_code, reason = "the bench uses a part of what the tests share")]
@@ -18,7 +14,7 @@ use ccp::core::account::AccountId;
 use ccp::core::accounts::lease::Holder;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -310,7 +306,7 @@ fn base_json(mb: usize) -> String {
 
 fn write_lease(pool: &Pool, n: usize) {
     let holder = match procs::own_holder() {
-        Some(own) if n % 2 == 0 => own,
+        Some(own) if n.is_multiple_of(2) => own,
         _ => Holder::Process {
             pid: 4_000_000 + n as u32,
             start: n as u64,

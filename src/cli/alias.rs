@@ -72,7 +72,7 @@ fn install(places: &[Place], user_home: &Path, mut prompt: Option<&mut Prompt>) 
         match install_one(place, user_home, prompt.as_deref_mut())? {
             Done::Installed => {
                 eprintln!(
-                    "{name}: `claude` now means `ccp run` in new {}s",
+                    "{name}: `claude` now means `ccp run` in new {} sessions",
                     place.shell.name()
                 );
             }

@@ -15,7 +15,7 @@ use crate::daemon::publish;
 
 /// Runs `ccp sync`.
 pub fn run(context: &Context, account: Option<&str>, quiet: bool) -> Outcome {
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let all = store.accounts()?;
     let chosen = match account {
         Some(reference) => vec![accounts::resolve(all, reference)?],
@@ -37,7 +37,7 @@ pub fn run(context: &Context, account: Option<&str>, quiet: bool) -> Outcome {
 
 /// Puts one account's overlay in order and publishes that, on the way to handing its directory out.
 pub fn one(context: &Context, id: AccountId) -> Result<(), Failure> {
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let account = accounts::find(&store, &id.to_string())?;
     let report = sync_account(
         context,

@@ -86,6 +86,32 @@ pub fn facts(
     facts
 }
 
+/// All accounts together: `all accounts: 54% of 5h, 60% of 7d left, dry 3:00 PM`; none when nothing is known.
+#[must_use]
+pub fn together(moment: &Moment, zone: &TimeZone) -> Option<String> {
+    let pool = &moment.status.pool;
+    let left = |percent: Option<f64>, name: &str| {
+        percent.map(|_| format!("{} of {name}", usage(percent).text))
+    };
+    let parts: Vec<String> = [
+        left(pool.remaining_5h_pct, "5h"),
+        left(pool.remaining_7d_pct, "7d"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() {
+        return None;
+    }
+    let dry = pool.dry_at.as_deref();
+    let dry = dry.map(|at| format!(", dry {}", local(Some(at), moment.now, zone)));
+    Some(format!(
+        "all accounts: {} left{}",
+        parts.join(", "),
+        dry.unwrap_or_default()
+    ))
+}
+
 /// `12.0 %/h · empty in 2 h 5 min`, or what comes first.
 fn pace(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> String {
     if account.used_5h_pct.is_none() {

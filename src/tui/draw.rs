@@ -1,7 +1,7 @@
 //! The full screen, drawn from what is known: pure, for any size of terminal.
 
 use super::app::App;
-use super::detail::{Bar, bars, facts, score};
+use super::detail::{Bar, bars, facts, score, together};
 use super::rows::{Level, Moment, Row, Usage, flags, printable, rows, updated};
 use super::table::MARK;
 use crate::contract::status::AccountStatus;
@@ -10,7 +10,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
+use ratatui::widgets::{Block, Borders, Clear, Paragraph};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Below this height there is room for the list alone.
@@ -209,9 +209,13 @@ fn detail(
     look: &Look,
 ) {
     let title = format!(" {} ", printable(&account.label));
-    let block = Block::new()
-        .borders(ratatui::widgets::Borders::TOP)
-        .title(title);
+    let mut block = Block::new().borders(Borders::TOP).title(title.clone());
+    let together = together(moment, &look.zone).map(|text| format!(" {text} "));
+    // Both names need room, and a piece of line between them.
+    let room = usize::from(area.width).saturating_sub(title.width() + 4);
+    if let Some(together) = together.filter(|text| text.width() <= room) {
+        block = block.title(Line::from(together).right_aligned());
+    }
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let about = about(account, moment, look, usize::from(inner.width.min(90)));

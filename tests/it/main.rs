@@ -10,3 +10,8 @@ mod support;
 mod tidy;
 mod views;
 mod life;
+mod life;
+mod overlay;
+mod support;
+mod tidy;
+mod views;

@@ -226,6 +226,25 @@ fn the_mark_is_on_what_a_launch_would_pick_here() {
 }
 
 #[test]
+fn times_are_those_of_the_zone_that_the_person_names() {
+    let seen = Seen::new(&[(22.0, 46.0)]);
+    if !Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
+        eprintln!("skipped: there are no time zones on this machine");
+        return;
+    }
+    let minute = |zone: &str| {
+        let output = seen.ccpd(&["status", "--plain"]).env("TZ", zone).output();
+        let table = text(&output.expect("runs ccpd").stdout);
+        let updated = table.lines().last().expect("a last line").to_owned();
+        let digits = updated.split([':', ' ']).nth_back(1).expect("minutes");
+        digits.parse::<u32>().expect("a number")
+    };
+    // Half an hour off the hour: no other zone's rules could be taken for it.
+    let distance = minute("Asia/Kolkata").abs_diff(minute("UTC"));
+    assert!((29..=31).contains(&distance), "{distance}");
+}
+
+#[test]
 fn nobody_can_serve_and_nobody_is_there() {
     let mut seen = Seen::new(&[(22.0, 46.0)]);
     seen.store.set_needs_login(id(1), true).expect("records");

@@ -52,6 +52,28 @@ fn a_browser_that_comes_back_makes_an_account_that_can_be_picked() {
 }
 
 #[test]
+fn the_real_client_signs_in_and_answers_for_its_usage() {
+    let Some(claude) = ccp_standin::require_real_claude() else {
+        return;
+    };
+    let world = World::new().with_browser("jo");
+    fs::remove_file(world.bin("claude")).expect("removes");
+    std::os::unix::fs::symlink(claude, world.bin("claude")).expect("links");
+    let output = world.run(&["add", "-y"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(output.stdout, "acct-01\tjo\n", "nothing else is data");
+    let account = &world.snapshot().accounts[0];
+    assert!(
+        !account.needs_login && account.sample.is_some(),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(world.standin.service.double_spends(), 0);
+    world.ok(&["remove", "jo", "-y"]);
+    assert!(!world.account_dir(1).exists());
+}
+
+#[test]
 fn a_pasted_code_does_it_too_and_every_question_has_a_default() {
     let world = World::new();
     world.sign_up("jo");

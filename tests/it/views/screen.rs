@@ -86,20 +86,18 @@ impl Terminal {
         self.wait("accounts", |s| s.contains("RESETS") && s.contains("›▸"));
     }
 
-    /// Waits for the end, and sees to it that the terminal is as it was.
-    fn ended(&self, code: &str) {
+    /// Waits for the end, and sees to it that the terminal is as it was. Returns what it shows.
+    fn ended(&self, code: &str) -> String {
         let done = format!("done-{code}");
         let screen = self.wait(&done, |s| {
-            s.contains(&format!("\n{done}")) && s.trim_end().ends_with("ready>")
+            // A prompt that tmux wrapped anew may stand before it.
+            s.lines().any(|line| line.ends_with(&done)) && s.trim_end().ends_with("ready>")
         });
-        assert!(
-            !screen.contains("RESETS"),
-            "the screen before is back:\n{screen}"
-        );
         let read = |name: &str| std::fs::read_to_string(self.home.join(name)).expect("written");
         assert_eq!(read("before"), read("after"));
         let cursor = self.tmux(&["display-message", "-p", "#{cursor_flag} #{alternate_on}"]);
         assert_eq!(cursor.trim(), "1 0");
+        screen
     }
 }
 
@@ -188,6 +186,37 @@ fn a_sign_in_has_the_terminal_to_itself_and_the_screen_comes_back() {
     terminal.ended("0");
 }
 
+/// A client that does not answer before its gate is open.
+const SLOW: &str = "#!/bin/sh\nwhile ! [ -e GATE ]; do sleep 0.05; done\nexit 1\n";
+
+#[test]
+fn keys_are_heard_while_accounts_are_sampled() {
+    let seen = Seen::new(&[(22.0, 46.0), (30.0, 46.0)]);
+    let home = seen.pool.user_home();
+    let (client, gate) = (home.join("client"), home.join("gate"));
+    put(
+        &client,
+        SLOW.replace("GATE", gate.to_str().expect("text"))
+            .as_bytes(),
+    );
+    make_executable(&client);
+    let Some(terminal) = Terminal::open(&seen, 80, 24) else {
+        return;
+    };
+    terminal.type_line(&format!("export CCP_CLAUDE='{}'", client.display()));
+    terminal.start();
+    terminal.key("r");
+    terminal.wait("sampling", |s| s.contains("sampling …"));
+    terminal.key("j");
+    terminal.wait("the second account while sampling", |s| {
+        at_mark(s, "› ") == Some("home") && s.contains("sampling …")
+    });
+    put(&gate, b"");
+    terminal.wait("the end of sampling", |s| !s.contains("sampling …"));
+    terminal.key("q");
+    terminal.ended("0");
+}
+
 #[test]
 fn a_terminal_is_given_back_to_who_ends_the_screen_from_outside() {
     let seen = Seen::new(&[(22.0, 46.0)]);
@@ -196,7 +225,11 @@ fn a_terminal_is_given_back_to_who_ends_the_screen_from_outside() {
     };
     terminal.start();
     terminal.key("C-c");
-    terminal.ended("0");
+    let screen = terminal.ended("0");
+    assert!(
+        !screen.contains("RESETS"),
+        "the screen before is back:\n{screen}"
+    );
     terminal.tmux(&["send-keys", "clear", "Enter"]);
     terminal.wait("an empty screen", |s| !s.contains("done-"));
     terminal.start();
