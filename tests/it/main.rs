@@ -10,8 +10,3 @@ mod support;
 mod tidy;
 mod views;
 mod life;
-mod life;
-mod overlay;
-mod support;
-mod tidy;
-mod views;
