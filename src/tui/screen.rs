@@ -5,6 +5,7 @@ use super::app::{Action, App, Event, Key};
 use super::draw::{Look, draw};
 use super::rows::Moment;
 use crate::adapters::procs::interrupt::Interrupts;
+use crate::adapters::procs::pipes::survive_broken_pipes;
 use crate::adapters::{clock, stamp};
 use crate::contract::exit;
 use crate::contract::snapshot::FileStamp;
@@ -52,6 +53,8 @@ pub struct Services {
 pub fn show(services: Services, look: &Look) -> io::Result<u8> {
     let interrupts = Interrupts::catch()?;
     give_back_on_panic();
+    // Sampling and signing in talk to programs that may hang up, and this terminal may, too.
+    survive_broken_pipes();
     let screen = Screen::open()?;
     Session::new(services, look.clone(), screen, interrupts).run()
 }

@@ -4,6 +4,7 @@ mod agent;
 mod claude_api;
 mod exec;
 mod launch;
+mod life;
 mod overlay;
 mod real;
 mod support;

@@ -3,7 +3,7 @@
 
 mod screen;
 
-use crate::support::{CCPD, Pool};
+use crate::support::{CCPD, Pool, make_executable, put};
 use ccp::adapters::clock;
 use ccp::adapters::files;
 use ccp::adapters::leases;
@@ -242,6 +242,24 @@ fn times_are_those_of_the_zone_that_the_person_names() {
     // Half an hour off the hour: no other zone's rules could be taken for it.
     let distance = minute("Asia/Kolkata").abs_diff(minute("UTC"));
     assert!((29..=31).contains(&distance), "{distance}");
+}
+
+/// A client that ends without listening, each time at another moment of being talked to.
+#[test]
+fn a_client_that_hangs_up_ends_nothing_but_itself() {
+    let seen = Seen::new(&[(22.0, 46.0), (30.0, 46.0), (40.0, 46.0)]);
+    let client = seen.pool.user_home().join("client");
+    put(&client, b"#!/bin/sh\nexec 0<&-\nexit 1\n");
+    make_executable(&client);
+    for _ in 0..10 {
+        let output = seen
+            .ccpd(&["status", "--plain", "--live"])
+            .env("CCP_CLAUDE", &client)
+            .output()
+            .expect("runs ccpd");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(text(&output.stdout).contains("22%"), "{output:?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::adapters::files::pause;
 use crate::adapters::procs::children::{
     Signal, has_ended, signal_child, signal_group, wait_readable,
 };
+use crate::adapters::procs::pipes::survive_broken_pipes;
 use crate::contract::vars;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -102,6 +103,8 @@ impl Agent {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .process_group(0);
+        // It may hang up before it has heard what we say.
+        survive_broken_pipes();
         let mut child = command.spawn()?;
         let stdin = child.stdin.take().expect("standard input is a pipe");
         let stdout = child.stdout.take().expect("standard output is a pipe");

@@ -13,6 +13,8 @@ mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(feature = "full")]
+pub mod pipes;
+#[cfg(feature = "full")]
 pub mod terminal;
 
 #[cfg(target_os = "linux")]
