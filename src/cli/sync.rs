@@ -12,6 +12,7 @@ use crate::contract::paths::Base;
 use crate::contract::settings::Flow;
 use crate::core::account::AccountId;
 use crate::daemon::publish;
+use std::io::Write as _;
 
 /// Runs `ccp sync`.
 pub fn run(context: &Context, account: Option<&str>, quiet: bool) -> Outcome {
@@ -106,29 +107,36 @@ pub(super) fn sync_account(
 fn tell(account: &Account, report: &SyncReport, quiet: bool) -> bool {
     let label = &account.label;
     for healed in &report.healed {
-        eprintln!("{label}: {healed}");
+        say(format_args!("{label}: {healed}"));
     }
     for failed in &report.failed {
-        eprintln!("warning: {label}: {failed}");
+        say(format_args!("warning: {label}: {failed}"));
     }
     for problem in &report.settings.problems {
-        eprintln!("warning: {label}: {problem}");
+        say(format_args!("warning: {label}: {problem}"));
+    }
+    for key in &report.settings.reverted {
+        say(format_args!(
+            "{label}: `{key}` is as in your own settings again"
+        ));
     }
     if !quiet {
         for left in &report.left {
-            eprintln!("{label}: {left}");
-        }
-        for key in &report.settings.reverted {
-            eprintln!("{label}: `{key}` is as in your own settings again");
+            say(format_args!("{label}: {left}"));
         }
         if report.busy {
-            eprintln!("{label}: another sync is at work");
+            say(format_args!("{label}: another sync is at work"));
         } else if report.changed_nothing() {
-            eprintln!("{label}: in order");
+            say(format_args!("{label}: in order"));
         } else {
             let (linked, pruned) = (report.linked.len(), report.pruned.len());
-            eprintln!("{label}: {linked} linked, {pruned} pruned");
+            say(format_args!("{label}: {linked} linked, {pruned} pruned"));
         }
     }
     report.failed.is_empty()
+}
+
+/// A launch that did not wait for us has closed our standard error, which is no reason to stop.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -2,7 +2,8 @@
 
 use crate::claim::announce::Failure;
 use std::ffi::{CString, OsStr};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -31,16 +32,28 @@ pub(super) fn missing_sibling(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// Starts a program in a session of its own, as nobody's child, with null stdio, and waits at most `patience` for it to
-/// end. Claude must not inherit a child it does not know, so the program is forked twice.
+/// What a program said before it ended, or before nobody listened any more.
+pub(super) struct Aside {
+    /// Whether it has ended.
+    pub(super) ended: bool,
+    /// Its standard error, at most [`MAX_SAID`] bytes of it.
+    pub(super) said: Vec<u8>,
+}
+
+/// More than a screenful is of no use to somebody who waits for claude.
+const MAX_SAID: usize = 16 * 1024;
+
+/// Starts a program in a session of its own, as nobody's child, without the terminal, and listens to it for at most
+/// `patience`. Claude must not inherit a child it does not know, so the program is forked twice.
 ///
-/// The end is seen on a pipe that only the program holds.
+/// What it says and its end are seen on a pipe that only the program holds. A program that goes on after the patience
+/// finds its standard error broken, so it must not mind that.
 pub(super) fn start_aside(
     program: &Path,
     arguments: &[&str],
     patience: Duration,
-) -> io::Result<bool> {
-    let (ended, held) = pipe()?;
+) -> io::Result<Aside> {
+    let (heard, held) = pipe()?;
     let to_c = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
     };
@@ -63,11 +76,10 @@ pub(super) fn start_aside(
                 libc::setsid();
                 if libc::fork() == 0 {
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-                    for descriptor in 0..3 {
-                        libc::dup2(null, descriptor);
-                    }
-                    // Survives execv: it is what tells the launcher that the program ended.
-                    libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0);
+                    libc::dup2(null, 0);
+                    libc::dup2(null, 1);
+                    let listens = !patience.is_zero();
+                    libc::dup2(if listens { held.as_raw_fd() } else { null }, 2);
                     libc::execv(path.as_ptr(), argv.as_ptr());
                 }
                 libc::_exit(0)
@@ -80,7 +92,7 @@ pub(super) fn start_aside(
     while unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) } == -1
         && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
     {}
-    Ok(!patience.is_zero() && closed_within(&ended, patience))
+    Ok(listen(heard, patience))
 }
 
 /// A pipe whose ends are closed on exec and are no standard descriptor, even where those were inherited closed.
@@ -103,12 +115,41 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read?, write?))
 }
 
-fn closed_within(end: &OwnedFd, patience: Duration) -> bool {
+/// Reads until the other end is closed or the patience is over.
+fn listen(end: OwnedFd, patience: Duration) -> Aside {
+    let mut aside = Aside {
+        ended: false,
+        said: Vec::new(),
+    };
+    if patience.is_zero() {
+        return aside;
+    }
+    let started = Instant::now();
+    let mut pipe = File::from(end);
+    let mut chunk = [0; 1024];
+    while can_read_within(&pipe, patience.saturating_sub(started.elapsed())) {
+        match pipe.read(&mut chunk) {
+            Ok(0) => {
+                aside.ended = true;
+                break;
+            }
+            Ok(count) => {
+                let room = MAX_SAID - aside.said.len();
+                aside.said.extend_from_slice(&chunk[..count.min(room)]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    aside
+}
+
+fn can_read_within(pipe: &File, patience: Duration) -> bool {
     let started = Instant::now();
     loop {
         let left = patience.saturating_sub(started.elapsed());
         let mut poll = libc::pollfd {
-            fd: end.as_raw_fd(),
+            fd: pipe.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };

@@ -9,12 +9,12 @@ use std::time::Duration;
 /// How long a launch waits for the overlay; then it goes on with what is there.
 const SYNC_PATIENCE: Duration = Duration::from_millis(300);
 
-/// Sees to it that the overlay is in order. Returns a line for stderr when it may not be.
-pub(super) fn ensure(roster: &Roster, account: &AccountEntry) -> Option<String> {
+/// Sees to it that the overlay is in order. Returns lines for stderr: what was put in order, what could not be.
+pub(super) fn ensure(roster: &Roster, account: &AccountEntry) -> Vec<String> {
     let snapshot = &roster.snapshot;
     let current = |s| stamp::is_current(s, &snapshot.base(), &account.dir, snapshot.two_way);
     if account.stamp.as_ref().is_some_and(current) {
-        return None;
+        return Vec::new();
     }
     // Without a snapshot the configured base is not known either, but `ccpd sync` reads the settings itself.
     let slow = matches!(roster.origin, Origin::Published);
@@ -30,13 +30,16 @@ pub(super) fn ensure(roster: &Roster, account: &AccountEntry) -> Option<String> 
             .map_err(|e| format!("cannot run {}: {e}", ccpd.display()))
         });
     match started {
-        Ok(true) => None,
-        Ok(false) if slow => {
-            Some("note: the overlay is still being put in order; going on".to_owned())
+        Ok(aside) => {
+            let said = String::from_utf8_lossy(&aside.said);
+            let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+            if !aside.ended && slow {
+                lines.push("note: the overlay is still being put in order; going on".to_owned());
+            }
+            lines
         }
-        Ok(false) => None,
-        Err(problem) => Some(format!(
+        Err(problem) => vec![format!(
             "warning: the overlay could not be checked: {problem}"
-        )),
+        )],
     }
 }

@@ -10,4 +10,3 @@ mod real;
 mod support;
 mod tidy;
 mod views;
-mod life;

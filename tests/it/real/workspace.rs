@@ -265,15 +265,19 @@ fn settings_of_a_session_give_way_one_way_and_reach_everybody_two_ways() {
     };
     let servers = |file: PathBuf| {
         let servers = json_of(&file)["mcpServers"].clone();
-        let names = servers
+        let mut names: Vec<String> = servers
             .as_object()
-            .map(|s| s.keys().cloned().collect::<Vec<_>>());
-        names.unwrap_or_default().join(" ")
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect();
+        names.sort();
+        names.join(" ")
     };
     let own = |number: u16| stage.account(number).join(".claude.json");
     let add = ["mcp", "add", "-s", "user", "mine", "--", "false"];
     stage.run_as("work", &add).good();
-    assert_eq!(servers(own(1)), "of-the-base mine");
+    assert_eq!(servers(own(1)), "mine of-the-base");
     assert_eq!(servers(stage.base_json()), "of-the-base");
     // The base changes, and what the person has there is what counts: said once, by the launch that does it.
     stage
@@ -292,16 +296,10 @@ fn settings_of_a_session_give_way_one_way_and_reach_everybody_two_ways() {
     stage.edit(&own(1), |state| state["editorMode"] = json!("vim"));
     stage.run_as("work", &["-p", "he"]).answers("he");
     let everywhere = "mine of-the-base other";
-    let sorted = |file: PathBuf| {
-        let names = servers(file);
-        let mut names: Vec<_> = names.split(' ').collect();
-        names.sort_unstable();
-        names.join(" ")
-    };
-    assert_eq!(sorted(stage.base_json()), everywhere);
+    assert_eq!(servers(stage.base_json()), everywhere);
     assert_eq!(json_of(&stage.base_json())["editorMode"], "vim");
     stage.run_as("home", &["-p", "ha"]).answers("ha");
-    assert_eq!(sorted(own(2)), everywhere);
+    assert_eq!(servers(own(2)), everywhere);
     assert_eq!(json_of(&own(2))["editorMode"], "vim");
     let identity = |file: PathBuf| json_of(&file)["oauthAccount"]["emailAddress"].clone();
     assert_eq!(identity(stage.base_json()), "plain@example.test");
