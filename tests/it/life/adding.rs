@@ -284,19 +284,7 @@ fn signing_in_again_heals_and_somebody_else_is_not_taken_silently() {
     assert!(!needs_login(), "it works again");
 
     world.sign_up("other");
-    let browser = world
-        .home
-        .write_script(
-            "stubborn-browser",
-            // Drops the hint, as a person who is signed in as somebody else does.
-            &format!(
-                "exec '{}' browse \"$(echo \"$1\" | sed 's/&login_hint=[^&]*//')\"",
-                ccp_standin::fake_claude().display()
-            ),
-        )
-        .expect("writes");
-    let mut world = world;
-    world.set("BROWSER", browser);
+    let world = with_stubborn_browser(world);
     world.standin.service.set_next_login(Some("other"));
     let error = world.fails(1, &["login", "jo", "--run-login"]);
     assert!(error.contains("other@example.test"), "{error}");
@@ -319,4 +307,33 @@ fn signing_in_again_heals_and_somebody_else_is_not_taken_silently() {
         Some("other@example.test")
     );
     world.ok(&["select"]);
+}
+
+/// A browser that drops the hint, as a person who is signed in as somebody else does.
+fn with_stubborn_browser(mut world: World) -> World {
+    let text = format!(
+        "exec '{}' browse \"$(echo \"$1\" | sed 's/&login_hint=[^&]*//')\"",
+        ccp_standin::fake_claude().display()
+    );
+    let browser = world.home.write_script("stubborn-browser", &text);
+    world.set("BROWSER", browser.expect("writes"));
+    world
+}
+
+#[test]
+fn the_same_person_on_another_plan_is_another_login() {
+    let world = with_stubborn_browser(World::new().with_browser("jo"));
+    world.ok(&["add", "-y"]);
+    let mut seat = AccountSpec::new("seat");
+    seat.uuid = AccountSpec::new("jo").uuid;
+    world.standin.service.add_account(seat);
+    world.standin.service.set_next_login(Some("seat"));
+    let error = world.fails(1, &["login", "jo", "--run-login"]);
+    assert!(error.contains("seat's organization"), "{error}");
+    world.run(&["refresh", "--all"]);
+    assert_eq!(
+        world.run(&["select"]).code,
+        69,
+        "numbers alone do not settle it"
+    );
 }
