@@ -337,3 +337,33 @@ fn the_same_person_on_another_plan_is_another_login() {
         "numbers alone do not settle it"
     );
 }
+
+#[test]
+fn ctrl_c_at_a_question_about_what_is_there_leaves_it_as_it_is() {
+    let world = World::new().with_browser("jo");
+    let broken_off = |arguments: &[&str], answers: &[(&str, &str)], question: &str| {
+        let mut terminal = Terminal::start(&world, arguments, None);
+        for (asked, keys) in answers {
+            terminal.answer(asked, keys);
+        }
+        terminal.answer(question, CTRL_C);
+        let (code, shown) = terminal.end();
+        assert_eq!(code, 130, "{question}: {shown}");
+    };
+    broken_off(&[], &[], "Add your first account now?");
+    assert!(!world.ccp_home().path().exists());
+    let add = ["add", "--run-login"];
+    let label = ("Label [jo]: ", "\n");
+    broken_off(&add, &[label], "Add another account?");
+    assert_eq!(world.accounts(), ["acct-01 jo"]);
+    let another = ("Add another account?", "\n");
+    broken_off(
+        &add,
+        &[("Label [jo (jo's organization)]: ", "\n"), another],
+        "in new shells?",
+    );
+    assert!(!world.home.path().join(".bashrc").exists());
+    broken_off(&["remove", "2"], &[], "from this machine?");
+    assert_eq!(world.accounts().len(), 2);
+    assert!(world.account_dir(2).is_dir());
+}
