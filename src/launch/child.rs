@@ -3,7 +3,7 @@
 use crate::claim::announce::Failure;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -32,28 +32,20 @@ pub(super) fn missing_sibling(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// What a program said before it ended, or before nobody listened any more.
-pub(super) struct Aside {
-    /// Whether it has ended.
-    pub(super) ended: bool,
-    /// Its standard error, at most [`MAX_SAID`] bytes of it.
-    pub(super) said: Vec<u8>,
-}
+/// The most that a program started aside may say, in bytes: what a pipe holds on every system.
+const MAX_SAID: usize = 4096;
 
-/// More than a screenful is of no use to somebody who waits for claude.
-const MAX_SAID: usize = 16 * 1024;
-
-/// Starts a program in a session of its own, as nobody's child, without the terminal, and listens to it for at most
-/// `patience`. Claude must not inherit a child it does not know, so the program is forked twice.
+/// Starts a program in a session of its own, as nobody's child, and waits at most `patience` for it to end. Claude must
+/// not inherit a child it does not know, so the program is forked twice.
 ///
-/// What it says and its end are seen on a pipe that only the program holds. A program that goes on after the patience
-/// finds its standard error broken, so it must not mind that.
+/// The program's standard output is a pipe that only it holds: its end tells that the program ended. Returns what it
+/// said; none when it was not waited for, or not long enough. It must have done its work before it says anything.
 pub(super) fn start_aside(
     program: &Path,
     arguments: &[&str],
     patience: Duration,
-) -> io::Result<Aside> {
-    let (heard, held) = pipe()?;
+) -> io::Result<Option<String>> {
+    let (ended, held) = pipe()?;
     let to_c = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
     };
@@ -77,9 +69,8 @@ pub(super) fn start_aside(
                 if libc::fork() == 0 {
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
                     libc::dup2(null, 0);
-                    libc::dup2(null, 1);
-                    let listens = !patience.is_zero();
-                    libc::dup2(if listens { held.as_raw_fd() } else { null }, 2);
+                    libc::dup2(held.as_raw_fd(), 1);
+                    libc::dup2(null, 2);
                     libc::execv(path.as_ptr(), argv.as_ptr());
                 }
                 libc::_exit(0)
@@ -92,7 +83,11 @@ pub(super) fn start_aside(
     while unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) } == -1
         && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
     {}
-    Ok(listen(heard, patience))
+    if patience.is_zero() {
+        return Ok(None);
+    }
+    let said = read_within(File::from(ended), patience)?;
+    Ok(said.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// A pipe whose ends are closed on exec and are no standard descriptor, even where those were inherited closed.
@@ -115,38 +110,12 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read?, write?))
 }
 
-/// Reads until the other end is closed or the patience is over.
-fn listen(end: OwnedFd, patience: Duration) -> Aside {
-    let mut aside = Aside {
-        ended: false,
-        said: Vec::new(),
-    };
-    if patience.is_zero() {
-        return aside;
-    }
+/// Everything up to the end of a pipe; none when the end did not come in time.
+fn read_within(mut pipe: File, patience: Duration) -> io::Result<Option<Vec<u8>>> {
     let started = Instant::now();
-    let mut pipe = File::from(end);
-    let mut chunk = [0; 1024];
-    while can_read_within(&pipe, patience.saturating_sub(started.elapsed())) {
-        match pipe.read(&mut chunk) {
-            Ok(0) => {
-                aside.ended = true;
-                break;
-            }
-            Ok(count) => {
-                let room = MAX_SAID - aside.said.len();
-                aside.said.extend_from_slice(&chunk[..count.min(room)]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
-    aside
-}
-
-fn can_read_within(pipe: &File, patience: Duration) -> bool {
-    let started = Instant::now();
-    loop {
+    let mut said = Vec::new();
+    let mut chunk = [0; 512];
+    while said.len() < MAX_SAID {
         let left = patience.saturating_sub(started.elapsed());
         let mut poll = libc::pollfd {
             fd: pipe.as_raw_fd(),
@@ -155,13 +124,16 @@ fn can_read_within(pipe: &File, patience: Duration) -> bool {
         };
         let timeout = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one pollfd, and its count is passed along.
-        let ready = unsafe { libc::poll(&raw mut poll, 1, timeout) };
-        match ready {
-            1 => return true,
+        match unsafe { libc::poll(&raw mut poll, 1, timeout) } {
+            1 => match pipe.read(&mut chunk)? {
+                0 => return Ok(Some(said)),
+                count => said.extend_from_slice(&chunk[..count]),
+            },
             -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-            _ => return false,
+            _ => return Ok(None),
         }
     }
+    Ok(Some(said))
 }
 
 /// The home directory that the account database names for this user; used only when `HOME` is not set.
@@ -170,7 +142,7 @@ pub(super) fn home_from_user_database() -> Option<PathBuf> {
     // Read by hand: the C library's look-up loads modules, which a static executable cannot.
     let mut text = Vec::new();
     io::Read::read_to_end(
-        &mut io::Read::take(std::fs::File::open("/etc/passwd").ok()?, 1 << 20),
+        &mut io::Read::take(File::open("/etc/passwd").ok()?, 1 << 20),
         &mut text,
     )
     .ok()?;

@@ -284,19 +284,7 @@ fn signing_in_again_heals_and_somebody_else_is_not_taken_silently() {
     assert!(!needs_login(), "it works again");
 
     world.sign_up("other");
-    let browser = world
-        .home
-        .write_script(
-            "stubborn-browser",
-            // Drops the hint, as a person who is signed in as somebody else does.
-            &format!(
-                "exec '{}' browse \"$(echo \"$1\" | sed 's/&login_hint=[^&]*//')\"",
-                ccp_standin::fake_claude().display()
-            ),
-        )
-        .expect("writes");
-    let mut world = world;
-    world.set("BROWSER", browser);
+    let world = with_stubborn_browser(world);
     world.standin.service.set_next_login(Some("other"));
     let error = world.fails(1, &["login", "jo", "--run-login"]);
     assert!(error.contains("other@example.test"), "{error}");
@@ -319,4 +307,63 @@ fn signing_in_again_heals_and_somebody_else_is_not_taken_silently() {
         Some("other@example.test")
     );
     world.ok(&["select"]);
+}
+
+/// A browser that drops the hint, as a person who is signed in as somebody else does.
+fn with_stubborn_browser(mut world: World) -> World {
+    let text = format!(
+        "exec '{}' browse \"$(echo \"$1\" | sed 's/&login_hint=[^&]*//')\"",
+        ccp_standin::fake_claude().display()
+    );
+    let browser = world.home.write_script("stubborn-browser", &text);
+    world.set("BROWSER", browser.expect("writes"));
+    world
+}
+
+#[test]
+fn the_same_person_on_another_plan_is_another_login() {
+    let world = with_stubborn_browser(World::new().with_browser("jo"));
+    world.ok(&["add", "-y"]);
+    let mut seat = AccountSpec::new("seat");
+    seat.uuid = AccountSpec::new("jo").uuid;
+    world.standin.service.add_account(seat);
+    world.standin.service.set_next_login(Some("seat"));
+    let error = world.fails(1, &["login", "jo", "--run-login"]);
+    assert!(error.contains("seat's organization"), "{error}");
+    world.run(&["refresh", "--all"]);
+    assert_eq!(
+        world.run(&["select"]).code,
+        69,
+        "numbers alone do not settle it"
+    );
+}
+
+#[test]
+fn ctrl_c_at_a_question_about_what_is_there_leaves_it_as_it_is() {
+    let world = World::new().with_browser("jo");
+    let broken_off = |arguments: &[&str], answers: &[(&str, &str)], question: &str| {
+        let mut terminal = Terminal::start(&world, arguments, None);
+        for (asked, keys) in answers {
+            terminal.answer(asked, keys);
+        }
+        terminal.answer(question, CTRL_C);
+        let (code, shown) = terminal.end();
+        assert_eq!(code, 130, "{question}: {shown}");
+    };
+    broken_off(&[], &[], "Add your first account now?");
+    assert!(!world.ccp_home().path().exists());
+    let add = ["add", "--run-login"];
+    let label = ("Label [jo]: ", "\n");
+    broken_off(&add, &[label], "Add another account?");
+    assert_eq!(world.accounts(), ["acct-01 jo"]);
+    let another = ("Add another account?", "\n");
+    broken_off(
+        &add,
+        &[("Label [jo (jo's organization)]: ", "\n"), another],
+        "in new shells?",
+    );
+    assert!(!world.home.path().join(".bashrc").exists());
+    broken_off(&["remove", "2"], &[], "from this machine?");
+    assert_eq!(world.accounts().len(), 2);
+    assert!(world.account_dir(2).is_dir());
 }
