@@ -20,16 +20,9 @@ fn a_fresh_account_answers_at_once_and_shows_no_dialog_in_a_trusted_directory() 
 
     let terminal = Terminal::start(&stage, &format!("{CCP} run"));
     terminal.wait_for_idle();
-    let screen = terminal.screen();
-    for dialog in [
-        "trust",
-        "Choose the text style",
-        "theme",
-        "Select login",
-        "Welcome to",
-    ] {
-        let found = screen.to_lowercase().contains(&dialog.to_lowercase());
-        assert!(!found || dialog == "Welcome to", "{dialog} in:\n{screen}");
+    let screen = terminal.screen().to_lowercase();
+    for dialog in ["trust", "text style", "select login", "press enter"] {
+        assert!(!screen.contains(dialog), "{dialog} in:\n{screen}");
     }
     terminal.prompt("and now by hand");
     terminal.wait("answer", |s| {
@@ -38,6 +31,31 @@ fn a_fresh_account_answers_at_once_and_shows_no_dialog_in_a_trusted_directory() 
     terminal.prompt("/exit");
     terminal.ended(0);
     stage.was_asked_by("and now by hand", "work");
+    let history = std::fs::read_to_string(stage.base().join("history.jsonl")).expect("reads");
+    assert!(history.contains("an old prompt") && history.contains("and now by hand"));
+
+    // A session may itself ask ccp for another one.
+    let prompt = "[[tool:Bash:ccp run -p inner]]";
+    let arguments = ["run", "-p", "--dangerously-skip-permissions", prompt];
+    let output = stage.ccp(&arguments).good();
+    let inner = "simulated answer to: inner";
+    assert!(output.stdout.contains(inner), "{output:#?}");
+    stage.was_asked_by("inner", "work");
+}
+
+#[test]
+fn a_home_where_claude_never_ran_needs_nothing_but_an_account() {
+    let Some(stage) = Stage::bare() else { return };
+    stage.add("work");
+    stage.ccp(&["run", "-p", "hi"]).answers("hi");
+    stage.was_asked_by("hi", "work");
+    // Nobody has trusted the directory, which is for the person to answer; there is no other question.
+    let terminal = Terminal::start(&stage, &format!("{CCP} run"));
+    let screen = terminal.wait("first screen", |s| s.contains("trust"));
+    assert!(!screen.contains("text style"), "{screen}");
+    drop(terminal);
+    assert!(!stage.base().join(".credentials.json").exists());
+    assert!(!stage.base_json().exists());
 }
 
 #[test]
