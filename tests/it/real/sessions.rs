@@ -3,7 +3,7 @@
 
 use super::stage::{BOUND, PLAIN, Stage, finish, json_of};
 use super::terminal::Terminal;
-use crate::support::{CCP, put};
+use crate::support::CCP;
 use ccp_standin::Running;
 use ccp_standin::service::{Endpoint, Resets, WindowKind};
 use serde_json::json;
@@ -196,33 +196,48 @@ fn six_sessions_at_once_spread_and_renew_each_login_once() {
 }
 
 #[test]
-fn a_status_line_reports_the_usage_of_a_session_and_is_taken_out_again() {
-    let Some(stage) = Stage::with(&["work"]) else {
+fn a_status_line_reports_the_limit_that_a_session_meets_and_the_next_one_goes_elsewhere() {
+    let Some(stage) = Stage::with(&["work", "home"]) else {
         return;
     };
+    let service = &stage.standin.service;
     let settings = stage.base().join("settings.json");
     let before = std::fs::read(&settings).expect("reads");
     stage.ccp(&["statusline", "install", "-y"]).good();
     let wrapped = json_of(&settings);
     assert!(wrapped["statusLine"]["command"].is_string(), "{wrapped:#}");
-    stage
-        .standin
-        .service
-        .set_window("work", WindowKind::FiveHour, 44.0, Resets::In(7200));
+
+    let used =
+        |percent| service.set_window("work", WindowKind::FiveHour, percent, Resets::In(7200));
+    used(44.0);
     let terminal = Terminal::start(&stage, &format!("{CCP} run"));
     terminal.wait_for_idle();
     terminal.prompt("how full is it");
     terminal.wait("status line", |s| s.contains("44%"));
-    terminal.prompt("/exit");
-    terminal.ended(0);
-    drop(terminal);
-    // Whatever rounds of sampling were under way fold the report in; a status of now needs none.
-    assert_eq!(stage.wait_for_quiet(), []);
-    stage.ccp(&["refresh"]).good();
     let account = stage.status_of("work", false);
     assert_eq!(account["sample"]["source"], "live", "{account:#}");
     assert_eq!(account["used_5h_pct"], json!(44.0));
+    assert_eq!(account["sessions"], json!(1));
+    used(100.0);
+    terminal.prompt("one too many");
+    terminal.wait("limit", |s| s.contains("hit your 5-hour limit"));
+    terminal.wait("status line", |s| s.contains("100%"));
+    drop(terminal);
+
+    // Nobody was asked meanwhile: the session itself has said it.
+    let probes = |r: &ccp_standin::service::Recorded| r.endpoint == Endpoint::Usage;
+    let asked = service.requests().iter().filter(|r| probes(r)).count();
+    let said = stage
+        .ccp(&["run", "-p", "and now", "--continue"])
+        .answers("and now");
+    assert!(said.stderr.contains("Selected home"), "{said:#?}");
+    stage.was_asked_by("and now", "home");
+    assert!(stage.prompts("and now")[0].messages > 1);
+    assert_eq!(
+        service.requests().iter().filter(|r| probes(r)).count(),
+        asked
+    );
+
     stage.ccp(&["statusline", "remove"]).good();
     assert_eq!(std::fs::read(&settings).expect("reads"), before);
-    put(&settings, &before);
 }
