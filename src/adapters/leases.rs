@@ -94,7 +94,7 @@ mod tests {
         fs::File::create(dir.join("rubbish")).expect("creates");
         fs::File::create(dir.join(".lock")).expect("creates");
         let found = list(&dir).expect("lists");
-        assert_eq!(found.leases, [lease.clone()]);
+        assert_eq!(found.leases, std::slice::from_ref(&lease));
         assert_eq!(found.garbage, [dir.join("rubbish")]);
         assert!(touched_at(&dir, &lease).is_some());
         remove(&dir, &lease).expect("removes");

@@ -1,9 +1,25 @@
 //! From what a person typed to the account it names, for the commands that change something.
 
+use super::context::Context;
 use super::failure::Failure;
 use crate::adapters::store::{Account, Store};
 use crate::claim::{Refusal, announce};
+use crate::contract::exit;
 use crate::core::account::{Named, ReferenceProblem, resolve_reference};
+
+/// The database, for a command about accounts that are there: where there is none, none is made.
+pub fn open(context: &Context) -> Result<Store, Failure> {
+    if context.home.state_db().exists() || !context.foreign()?.is_empty() {
+        return Ok(context.open_store()?);
+    }
+    let adoptable = context.home.accounts().is_dir();
+    let failure = Failure::from(Refusal::NoAccounts).code(exit::FAILURE);
+    Err(if adoptable {
+        failure.hint("`ccp init` adopts the account directories that are on disk")
+    } else {
+        failure
+    })
+}
 
 /// The one account that `reference` names: id, acct-NN, label or email.
 pub fn find(store: &Store, reference: &str) -> Result<Account, Failure> {
@@ -35,10 +51,4 @@ fn refused(reference: &str, problem: ReferenceProblem) -> Failure {
     Failure::new(told.error)
         .hint(told.hint)
         .code(refusal.exit_code())
-}
-
-/// The failure of a command that needs accounts where there are none.
-#[must_use]
-pub fn none_yet() -> Failure {
-    Failure::from(Refusal::NoAccounts).code(crate::contract::exit::FAILURE)
 }

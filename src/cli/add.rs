@@ -81,16 +81,21 @@ fn add_one(
     };
     let proposed = record(context, store, &account, &identity, label)?;
     sign_in::warn_about_twins(context, store, account.id)?;
-    let label = match (label, prompt) {
-        (None, Some(prompt)) => ask_label(context, store, &account, &proposed, prompt)?,
-        _ => proposed,
+    let asked = match (label, prompt) {
+        (None, Some(prompt)) => ask_label(context, store, &account, &proposed, prompt),
+        _ => Ok(proposed.clone()),
     };
-    refresh::first(context, store, account.id);
-    context.publish(store)?;
+    if asked.is_ok() {
+        refresh::first(context, store, account.id);
+        context.publish(store)?;
+    }
+    // Also when the question was broken off: the account is complete.
+    let label = asked.as_ref().unwrap_or(&proposed);
     let email = identity.email.as_deref().unwrap_or("no address");
     eprintln!("{} is signed in as {email}, label {label}", account.id);
     writeln!(io::stdout(), "{}\t{label}", account.id)
-        .map_err(|e| Failure::new(format!("cannot print the account: {e}")))
+        .map_err(|e| Failure::new(format!("cannot print the account: {e}")))?;
+    asked.map(drop)
 }
 
 /// An account that was begun and not finished, else a new one; nobody else works on it.

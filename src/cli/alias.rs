@@ -67,12 +67,19 @@ pub fn install_everywhere(user_home: &Path, prompt: Option<&mut Prompt>) -> Outc
 
 fn install(places: &[Place], user_home: &Path, mut prompt: Option<&mut Prompt>) -> Outcome {
     let mut code = exit::OK;
+    if places.is_empty() {
+        return Err(
+            Failure::new("no start-up file of zsh, bash or fish was found").hint(
+                "set SHELL to one of these, or define the alias yourself: claude is `ccp run`",
+            ),
+        );
+    }
     for place in places {
         let name = place.path.display();
         match install_one(place, user_home, prompt.as_deref_mut())? {
             Done::Installed => {
                 eprintln!(
-                    "{name}: `claude` now means `ccp run` in new {}s",
+                    "{name}: `claude` now means `ccp run` in new {} sessions",
                     place.shell.name()
                 );
             }

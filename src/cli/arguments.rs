@@ -73,14 +73,7 @@ pub enum Command {
     /// Prepare `CCP_HOME`: settings, base, accounts found on disk.
     Init(Init),
     /// Put the overlay of the accounts in order.
-    Sync {
-        /// Only this account.
-        #[arg(long)]
-        account: Option<String>,
-        /// Say nothing unless something failed.
-        #[arg(long, short)]
-        quiet: bool,
-    },
+    Sync(Sync),
     /// Sample the accounts whose numbers are old, and publish the result.
     Refresh {
         /// Sample every account, however fresh its numbers are.
@@ -271,6 +264,20 @@ pub struct Init {
     /// Do not start a service.
     #[arg(long)]
     pub no_service: bool,
+}
+
+/// `ccp sync`.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Only this account.
+    #[arg(long)]
+    pub account: Option<String>,
+    /// Say nothing unless something was mended or failed.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// The lease of the launch that waits for this: its session has not begun. What there is to say goes to stdout then.
+    #[arg(long, hide = true, value_name = "LEASE")]
+    pub launching: Option<String>,
 }
 
 /// `ccp statusline`.

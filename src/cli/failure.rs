@@ -46,10 +46,10 @@ impl Failure {
         self
     }
 
-    /// The person pressed Ctrl-C at a prompt, or ended the input there.
+    /// The person pressed Ctrl-C, or ended the input at a prompt.
     #[must_use]
     pub fn interrupted() -> Self {
-        Self::new("interrupted; nothing was changed").code(exit::INTERRUPTED)
+        Self::new("interrupted").code(exit::INTERRUPTED)
     }
 
     /// Writes it to stderr and returns the exit code.

@@ -7,13 +7,15 @@ use clap::CommandFactory as _;
 use std::io::{self, Write as _};
 
 /// The topics beside the commands.
-const TOPICS: &[(&str, fn() -> String)] = &[
+const TOPICS: &[(&str, MakeText)] = &[
     ("config", config),
     ("selection", selection),
     ("environment", environment),
     ("files", files),
     ("exit-codes", exit_codes),
 ];
+
+type MakeText = fn() -> String;
 
 /// Runs `ccp help`.
 pub fn run(topic: Option<&str>) -> Outcome {

@@ -6,16 +6,18 @@ use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::prompt::Prompt;
 use super::refresh;
+use super::rename::is_placeholder;
 use super::sign_in::{self, SignIn, is_same};
 use crate::adapters::clock;
 use crate::adapters::store::{Account, Store};
 use crate::contract::exit;
+use crate::core::accounts::label::from_identity;
 use crate::core::claude_json::identity::Identity;
 
 /// Runs `ccp login`.
 pub fn run(context: &Context, arguments: &Login) -> Outcome {
     let mut prompt = Prompt::open();
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let account = accounts::find(&store, &arguments.account)?;
     let command = format!("ccp login {}", account.id);
     sign_in::place(arguments.run_login, prompt.as_mut(), &command)?;
@@ -39,6 +41,13 @@ pub fn run(context: &Context, arguments: &Login) -> Outcome {
         )?;
     }
     store.set_identity(account.id, &identity)?;
+    if is_placeholder(&account.label) {
+        let wish = from_identity(
+            identity.email.as_deref(),
+            identity.organization_name.as_deref(),
+        );
+        store.set_label_like(account.id, &wish)?;
+    }
     store.set_signed_in(account.id, clock::now())?;
     sign_in::warn_about_twins(context, &store, account.id)?;
     refresh::first(context, &mut store, account.id);

@@ -88,7 +88,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
         Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
         Some(Command::Statusline(arguments)) => statusline::command::run(&context()?, &arguments),
-        Some(Command::Sync { account, quiet }) => sync::run(&context()?, account.as_deref(), quiet),
+        Some(Command::Sync(arguments)) => sync::run(&context()?, &arguments),
         Some(Command::Unpin { dir }) => pin::unpin(&context()?, dir.as_deref()),
         Some(Command::Why { number, json }) => why::run(&context()?, number, json),
         _ => Err(Failure::new("not built yet")),

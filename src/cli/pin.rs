@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Runs `ccp pin ACCOUNT [DIR]`.
 pub fn pin(context: &Context, reference: &str, dir: Option<&Path>) -> Outcome {
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let account = accounts::find(&store, reference)?;
     let dir = existing(dir)?;
     let before = store
@@ -36,7 +36,7 @@ pub fn pin(context: &Context, reference: &str, dir: Option<&Path>) -> Outcome {
 
 /// Runs `ccp unpin [DIR]`. The memory of the last account used there goes, too: "take it back" means "choose anew".
 pub fn unpin(context: &Context, dir: Option<&Path>) -> Outcome {
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let dir = match dir {
         // A directory that is gone can still be unpinned.
         Some(dir) => existing(Some(dir)).or_else(|_| absolute(dir))?,

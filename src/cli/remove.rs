@@ -15,7 +15,7 @@ use std::fs;
 
 /// Runs `ccp remove`.
 pub fn run(context: &Context, arguments: &Remove) -> Outcome {
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let account = accounts::find(&store, &arguments.account)?;
     let Some(_lock) = sign_in::hold(&context.home, account.id)? else {
         return Err(Failure::new(format!(

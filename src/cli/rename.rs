@@ -17,7 +17,7 @@ pub fn run(context: &Context, arguments: &Rename) -> Outcome {
 }
 
 fn one(context: &Context, reference: &str, name: &str) -> Outcome {
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let account = accounts::find(&store, reference)?;
     let label = store.set_label(account.id, name)?;
     context.publish(&store)?;
@@ -29,7 +29,7 @@ fn one(context: &Context, reference: &str, name: &str) -> Outcome {
 }
 
 fn all(context: &Context, force: bool) -> Outcome {
-    let mut store = context.open_store()?;
+    let mut store = accounts::open(context)?;
     let mut changed = 0;
     for account in store.accounts()? {
         let Some(wish) = wish(&account) else {

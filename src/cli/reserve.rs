@@ -92,7 +92,7 @@ fn ensure_overlay(context: &Context, roster: &Roster, claimed: &Claim) {
     if account.stamp.as_ref().is_some_and(current) {
         return;
     }
-    if let Err(failure) = sync::one(context, claimed.choice.pick.id) {
+    if let Err(failure) = sync::one(context, claimed.choice.pick.id, claimed.lease.as_ref()) {
         eprintln!(
             "warning: the overlay could not be put in order: {}",
             failure.error

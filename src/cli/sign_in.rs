@@ -109,7 +109,7 @@ impl SignIn {
         let baseline = login.baseline();
         let here = match place {
             Place::Here => true,
-            Place::Ask(prompt) => self.ask_where(prompt)?,
+            Place::Ask(prompt) => self.ask_where(prompt).map_err(|f| self.broken_off(f))?,
         };
         let outcome = if here {
             eprintln!(

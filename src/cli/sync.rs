@@ -2,51 +2,58 @@
 //! what a launch runs when an overlay has drifted, so it looks at one account and opens nothing that it does not need.
 
 use super::accounts;
+use super::arguments::Sync;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use crate::adapters::overlay::{self, Direction, Options, SyncReport};
-use crate::adapters::store::{Account, Store};
+use crate::adapters::store::{Account, Event, Store};
 use crate::adapters::{clock, stamp};
 use crate::contract::exit;
+use crate::contract::lease::LeaseName;
 use crate::contract::paths::Base;
 use crate::contract::settings::Flow;
 use crate::core::account::AccountId;
 use crate::daemon::publish;
+use std::io::{self, Write};
 
 /// Runs `ccp sync`.
-pub fn run(context: &Context, account: Option<&str>, quiet: bool) -> Outcome {
-    let mut store = context.open_store()?;
+pub fn run(context: &Context, arguments: &Sync) -> Outcome {
+    let mut store = accounts::open(context)?;
     let all = store.accounts()?;
-    let chosen = match account {
+    let chosen = match &arguments.account {
         Some(reference) => vec![accounts::resolve(all, reference)?],
         None => all,
     };
+    let waiting = arguments.launching.as_deref().and_then(LeaseName::parse);
+    let make: MakeOptions = if arguments.quiet {
+        Options::at_launch
+    } else {
+        Options::at_leisure
+    };
+    let mut lines = Vec::new();
     let mut whole = true;
     for account in &chosen {
-        let report = sync_account(
-            context,
-            &mut store,
-            account,
-            account_options(context, quiet)?,
-        )?;
-        whole &= tell(account, &report, quiet);
+        let report = sync_account(context, &mut store, account, make, waiting.as_ref())?;
+        whole &= report.failed.is_empty() && report.settings.problems.is_empty();
+        lines.extend(news(account, &report));
+        if !arguments.quiet {
+            lines.extend(remarks(account, &report));
+        }
     }
+    // Published before anything is said: a launch that waited no longer has closed the other end.
     context.publish(&store)?;
+    tell(&lines, arguments.launching.is_some());
     Ok(if whole { exit::OK } else { exit::FAILURE })
 }
 
-/// Puts one account's overlay in order and publishes that, on the way to handing its directory out.
-pub fn one(context: &Context, id: AccountId) -> Result<(), Failure> {
-    let mut store = context.open_store()?;
+/// Puts one account's overlay in order and publishes that, on the way to handing its directory out; `waiting` is the
+/// lease of whoever is given it.
+pub fn one(context: &Context, id: AccountId, waiting: Option<&LeaseName>) -> Result<(), Failure> {
+    let mut store = accounts::open(context)?;
     let account = accounts::find(&store, &id.to_string())?;
-    let report = sync_account(
-        context,
-        &mut store,
-        &account,
-        account_options(context, true)?,
-    )?;
-    tell(&account, &report, true);
+    let report = sync_account(context, &mut store, &account, Options::at_launch, waiting)?;
     context.publish(&store)?;
+    tell(&news(&account, &report), false);
     Ok(())
 }
 
@@ -56,23 +63,12 @@ pub(super) fn one_in(
     store: &mut Store,
     account: &Account,
 ) -> Result<(), Failure> {
-    let report = sync_account(context, store, account, account_options(context, false)?)?;
-    tell(account, &report, true);
+    let report = sync_account(context, store, account, Options::at_leisure, None)?;
+    tell(&news(account, &report), false);
     Ok(())
 }
 
 type MakeOptions = fn(Direction, bool) -> Options;
-
-fn account_options(context: &Context, quiet: bool) -> Result<(Direction, MakeOptions), Failure> {
-    let direction = direction(context)?;
-    // A launch waits for the quiet one.
-    let make: MakeOptions = if quiet {
-        Options::at_launch
-    } else {
-        Options::at_leisure
-    };
-    Ok((direction, make))
-}
 
 /// Which way settings flow, by the settings.
 pub(super) fn direction(context: &Context) -> Result<Direction, Failure> {
@@ -83,52 +79,80 @@ pub(super) fn direction(context: &Context) -> Result<Direction, Failure> {
 }
 
 /// Puts one overlay in order and records its stamp; an overlay that is not in order has none, and is looked at again.
-pub(super) fn sync_account(
+/// What was mended is kept as events: at a launch nobody may be there to read it.
+fn sync_account(
     context: &Context,
     store: &mut Store,
     account: &Account,
-    (direction, make): (Direction, MakeOptions),
+    make: MakeOptions,
+    waiting: Option<&LeaseName>,
 ) -> Result<SyncReport, Failure> {
     let base: Base = context.base()?;
     let now = clock::now();
-    let live = publish::sessions(&context.home, now).map_or(true, |s| s.contains_key(&account.id));
-    let report = overlay::sync(&base, &account.config_dir, now, make(direction, live));
-    let stamp = (report.is_complete() && report.settings.problems.is_empty())
-        .then(|| stamp::take(&base, &account.config_dir, clock::now()).ok())
-        .flatten();
+    let live = publish::is_in_use(&context.home, account.id, waiting, now);
+    let report = overlay::sync(
+        &base,
+        &account.config_dir,
+        now,
+        make(direction(context)?, live),
+    );
+    let take = || stamp::take(&base, &account.config_dir, clock::now()).ok();
+    let stamp = report.is_settled().then(take).flatten();
     if store.overlay_state(account.id)?.stamp != stamp {
         store.set_stamp(account.id, stamp.as_ref())?;
+    }
+    for text in news(account, &report) {
+        let event = Event {
+            at: now,
+            account: Some(account.id),
+            kind: "overlay".to_owned(),
+            text,
+        };
+        store.add_event(&event, now)?;
     }
     Ok(report)
 }
 
-/// Says what was done. Returns whether everything is in order.
-fn tell(account: &Account, report: &SyncReport, quiet: bool) -> bool {
+/// What was mended and what failed, a line each.
+fn news(account: &Account, report: &SyncReport) -> Vec<String> {
     let label = &account.label;
-    for healed in &report.healed {
-        eprintln!("{label}: {healed}");
+    let healed = report.healed.iter().map(|h| format!("{label}: {h}"));
+    let failed = report
+        .failed
+        .iter()
+        .map(|f| format!("warning: {label}: {f}"));
+    let problems = report
+        .settings
+        .problems
+        .iter()
+        .map(|p| format!("warning: {label}: {p}"));
+    let reverted = report.settings.reverted.iter();
+    let reverted = reverted.map(|key| format!("{label}: `{key}` is as in your own settings again"));
+    healed
+        .chain(failed)
+        .chain(problems)
+        .chain(reverted)
+        .collect()
+}
+
+/// What was left alone, for a person who asked.
+fn remarks(account: &Account, report: &SyncReport) -> Vec<String> {
+    let label = &account.label;
+    let left = report.left.iter().map(|left| format!("{label}: {left}"));
+    let busy = report
+        .busy
+        .then(|| format!("{label}: another sync is at work"));
+    left.chain(busy).collect()
+}
+
+fn tell(lines: &[String], to_launch: bool) {
+    let mut out: Box<dyn Write> = if to_launch {
+        Box::new(io::stdout())
+    } else {
+        Box::new(io::stderr())
+    };
+    for line in lines {
+        // Whoever asked may be gone.
+        let _ = writeln!(out, "{line}");
     }
-    for failed in &report.failed {
-        eprintln!("warning: {label}: {failed}");
-    }
-    for problem in &report.settings.problems {
-        eprintln!("warning: {label}: {problem}");
-    }
-    if !quiet {
-        for left in &report.left {
-            eprintln!("{label}: {left}");
-        }
-        for key in &report.settings.reverted {
-            eprintln!("{label}: `{key}` is as in your own settings again");
-        }
-        if report.busy {
-            eprintln!("{label}: another sync is at work");
-        } else if report.changed_nothing() {
-            eprintln!("{label}: in order");
-        } else {
-            let (linked, pruned) = (report.linked.len(), report.pruned.len());
-            eprintln!("{label}: {linked} linked, {pruned} pruned");
-        }
-    }
-    report.failed.is_empty()
 }

@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn burn_is_the_secant_since_the_last_reset() {
-        let rows: [(&str, &[(i64, f64)], f64); 7] = [
+        type Row<'a> = (&'a str, &'a [(i64, f64)], f64);
+        let rows: [Row<'_>; 7] = [
             ("nothing", &[], 0.0),
             ("two samples are too few", &[(0, 10.0), (30, 20.0)], 0.0),
             (

@@ -6,6 +6,7 @@ use crate::adapters::files::{self, Lock, PRIVATE_FILE};
 use crate::adapters::leases;
 use crate::adapters::procs;
 use crate::adapters::store::{Meta, Picture, PicturedAccount, Store, StoreError};
+use crate::contract::lease::LeaseName;
 use crate::contract::paths::{Base, Home};
 use crate::contract::settings::{Flow, Settings};
 use crate::contract::snapshot::{AccountEntry, DEFAULT_CADENCE, PinEntry, SCHEMA, Snapshot};
@@ -85,6 +86,15 @@ pub fn sessions(home: &Home, now: Timestamp) -> io::Result<BTreeMap<AccountId, u
         }
     }
     Ok(sessions)
+}
+
+/// Whether an account carries a session other than the one of `except`: a launch puts the overlay in order after it has
+/// written its own lease. What cannot be told counts.
+#[must_use]
+pub fn is_in_use(home: &Home, id: AccountId, except: Option<&LeaseName>, now: Timestamp) -> bool {
+    let this = procs::machine();
+    let in_use = |l: &LeaseName| l.account == id && Some(l) != except && counts(l, &this, now);
+    leases::list(&home.leases()).map_or(true, |listing| listing.leases.iter().any(in_use))
 }
 
 /// The snapshot that was published last; none when there is none that this version can read.

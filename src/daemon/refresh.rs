@@ -3,6 +3,7 @@
 
 use super::fold::{self, FoldError};
 use super::publish::{self, PublishError};
+use super::roster::identity_of;
 use super::sampling::{self, Outcome, Surroundings};
 use crate::adapters::files::{Lock, create_private_dir};
 use crate::adapters::store::{Account, Event, Store, StoreError};
@@ -167,10 +168,10 @@ fn keep(
             ..
         } => {
             let own = account.identity.as_ref().map(|i| i.account_uuid.as_str());
-            if account_uuid
+            let other_person = account_uuid
                 .as_deref()
-                .is_some_and(|measured| Some(measured) != own)
-            {
+                .is_some_and(|measured| Some(measured) != own);
+            if other_person || is_other_plan(account) {
                 return store.set_probed(id, Some("the numbers were another account's"), now);
             }
             store.offer_sample(id, sample, now)?;
@@ -187,6 +188,15 @@ fn keep(
         Outcome::Failed { reason } => store.set_probed(id, Some(reason), now),
         Outcome::NotReached => Ok(()),
     }
+}
+
+/// Whether the login in the directory draws on another organisation's plan than the account's. The numbers name the
+/// person alone, and a personal plan and a team seat are one person's.
+fn is_other_plan(account: &Account) -> bool {
+    let (Some(own), Some(there)) = (&account.identity, identity_of(&account.config_dir)) else {
+        return false;
+    };
+    own.organization_uuid != there.organization_uuid
 }
 
 /// An answer with numbers is proof of a login.

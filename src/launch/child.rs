@@ -2,7 +2,8 @@
 
 use crate::claim::announce::Failure;
 use std::ffi::{CString, OsStr};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -31,15 +32,19 @@ pub(super) fn missing_sibling(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// Starts a program in a session of its own, as nobody's child, with null stdio, and waits at most `patience` for it to
-/// end. Claude must not inherit a child it does not know, so the program is forked twice.
+/// The most that a program started aside may say, in bytes: what a pipe holds on every system.
+const MAX_SAID: usize = 4096;
+
+/// Starts a program in a session of its own, as nobody's child, and waits at most `patience` for it to end. Claude must
+/// not inherit a child it does not know, so the program is forked twice.
 ///
-/// The end is seen on a pipe that only the program holds.
+/// The program's standard output is a pipe that only it holds: its end tells that the program ended. Returns what it
+/// said; none when it was not waited for, or not long enough. It must have done its work before it says anything.
 pub(super) fn start_aside(
     program: &Path,
     arguments: &[&str],
     patience: Duration,
-) -> io::Result<bool> {
+) -> io::Result<Option<String>> {
     let (ended, held) = pipe()?;
     let to_c = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
@@ -63,11 +68,9 @@ pub(super) fn start_aside(
                 libc::setsid();
                 if libc::fork() == 0 {
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-                    for descriptor in 0..3 {
-                        libc::dup2(null, descriptor);
-                    }
-                    // Survives execv: it is what tells the launcher that the program ended.
-                    libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0);
+                    libc::dup2(null, 0);
+                    libc::dup2(held.as_raw_fd(), 1);
+                    libc::dup2(null, 2);
                     libc::execv(path.as_ptr(), argv.as_ptr());
                 }
                 libc::_exit(0)
@@ -80,7 +83,11 @@ pub(super) fn start_aside(
     while unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) } == -1
         && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
     {}
-    Ok(!patience.is_zero() && closed_within(&ended, patience))
+    if patience.is_zero() {
+        return Ok(None);
+    }
+    let said = read_within(File::from(ended), patience)?;
+    Ok(said.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// A pipe whose ends are closed on exec and are no standard descriptor, even where those were inherited closed.
@@ -103,24 +110,30 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read?, write?))
 }
 
-fn closed_within(end: &OwnedFd, patience: Duration) -> bool {
+/// Everything up to the end of a pipe; none when the end did not come in time.
+fn read_within(mut pipe: File, patience: Duration) -> io::Result<Option<Vec<u8>>> {
     let started = Instant::now();
-    loop {
+    let mut said = Vec::new();
+    let mut chunk = [0; 512];
+    while said.len() < MAX_SAID {
         let left = patience.saturating_sub(started.elapsed());
         let mut poll = libc::pollfd {
-            fd: end.as_raw_fd(),
+            fd: pipe.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
         let timeout = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one pollfd, and its count is passed along.
-        let ready = unsafe { libc::poll(&raw mut poll, 1, timeout) };
-        match ready {
-            1 => return true,
+        match unsafe { libc::poll(&raw mut poll, 1, timeout) } {
+            1 => match pipe.read(&mut chunk)? {
+                0 => return Ok(Some(said)),
+                count => said.extend_from_slice(&chunk[..count]),
+            },
             -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-            _ => return false,
+            _ => return Ok(None),
         }
     }
+    Ok(Some(said))
 }
 
 /// The home directory that the account database names for this user; used only when `HOME` is not set.
@@ -129,7 +142,7 @@ pub(super) fn home_from_user_database() -> Option<PathBuf> {
     // Read by hand: the C library's look-up loads modules, which a static executable cannot.
     let mut text = Vec::new();
     io::Read::read_to_end(
-        &mut io::Read::take(std::fs::File::open("/etc/passwd").ok()?, 1 << 20),
+        &mut io::Read::take(File::open("/etc/passwd").ok()?, 1 << 20),
         &mut text,
     )
     .ok()?;

@@ -70,7 +70,7 @@ fn tell(place: &Place, environment: &Environment, claimed: &Claim, changed: &Cha
     if place.roster.snapshot.api_key_helper {
         lines.push("note: apiKeyHelper in your settings overrides this account's login".to_owned());
     }
-    lines.extend(overlay::ensure(&place.roster, &claimed.account));
+    lines.extend(overlay::ensure(&place.roster, claimed));
     lines.extend(announce::lines(&place.roster, claimed, place.now));
     lines.iter().for_each(|line| say(line));
 }

@@ -40,7 +40,7 @@ pub(super) fn select(
         Ok(claimed) => claimed,
         Err(refusal) => return fail(refusal.exit_code(), &announce::refusal(&refusal)),
     };
-    overlay::ensure(&place.roster, &claimed.account)
+    overlay::ensure(&place.roster, &claimed)
         .iter()
         .for_each(|line| say(line));
     announce::lines(&place.roster, &claimed, place.now)

@@ -1,5 +1,10 @@
 //! The agent room against the real client and the simulated service.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write settings as a person would"
+)]
+
 use ccp::adapters::agent::probe::{self, Answer, Probe, ProbeError, Question};
 use ccp::adapters::agent::{Environment, auth, login};
 use ccp::adapters::claude_api::ApiBase;
@@ -35,17 +40,20 @@ fn id(number: u16) -> AccountId {
 
 impl World {
     fn new() -> Option<Self> {
-        let claude = require_real_claude()?;
+        require_real_claude().map(Self::with)
+    }
+
+    fn with(claude: PathBuf) -> Self {
         let place = ccp_standin::Home::new().expect("a home");
         let standin = Standin::start(&place.ca_file()).expect("starts");
         let home = Home::new(place.path()).expect("absolute");
-        Some(Self {
+        Self {
             claude,
             place,
             standin,
             home,
             extra: Vec::new(),
-        })
+        }
     }
 
     /// An account that is signed in, by its number; its name at the service is its directory's.
@@ -59,7 +67,7 @@ impl World {
         let mut tokens = service.add_account(AccountSpec::new(&name));
         if let Some(at) = expires_at {
             service.expire_access(&name);
-            tokens.expires_at = at.try_into().expect("fits");
+            tokens.expires_at = at;
         }
         service.set_window(&name, SimulatedWindow::FiveHour, 31.4, Resets::In(7200));
         self.place
@@ -261,6 +269,15 @@ fn probes_run_no_hooks_start_no_servers_and_leave_no_transcripts() {
     assert_eq!(projects, 0, "a transcript was left");
     assert!(!dir.join("history.jsonl").exists());
     assert_eq!(world.requests(Endpoint::Messages), 0);
+    // The traps were set: a naked question springs them.
+    let mut command = world.place.command(&world.claude, &world.standin);
+    command
+        .env("CLAUDE_CONFIG_DIR", &dir)
+        .args(["-p", "/usage"]);
+    let mut naked = Running::start(command).expect("starts");
+    naked.close_stdin();
+    naked.output(BOUND).expect("ends");
+    assert!(trace.exists(), "nothing would have run anyway");
 }
 
 fn stamp(world: &World, account: AccountId) -> Option<FileStamp> {
@@ -379,6 +396,21 @@ fn a_dead_login_is_replaced_by_a_sign_in_of_the_same_account() {
     service.revoke_refresh("acct-01");
     let outcome = sign_in_elsewhere(&world, Some("acct-01"));
     assert_eq!(uuid_of(outcome), service.spec("acct-01").uuid);
+}
+
+#[test]
+fn the_pretend_client_answers_as_the_real_one_does() {
+    let world = World::with(fake_claude().to_owned());
+    let (good, dead) = (world.account(1), world.account_until(2, Some(1)));
+    let throttled = world.account(3);
+    let service = &world.standin.service;
+    service.revoke_refresh("acct-02");
+    service.set_fault("acct-03", Endpoint::Usage, Fault::Throttled(None));
+    assert!((five_hour(&world.probe(good)) - 31.4).abs() < 1e-9);
+    assert!(world.status(good).is_subscription());
+    assert_eq!(world.probe(dead), Answer::LoginSuspected);
+    assert!(!world.status(dead).logged_in);
+    assert_eq!(world.probe(throttled), Answer::Throttled);
 }
 
 #[test]

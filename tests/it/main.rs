@@ -6,6 +6,7 @@ mod exec;
 mod launch;
 mod life;
 mod overlay;
+mod real;
 mod support;
 mod tidy;
 mod views;

@@ -299,10 +299,6 @@ impl Output {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests write scripts and look at their environment"
-)]
 mod tests {
     use super::*;
 

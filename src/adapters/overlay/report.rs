@@ -32,8 +32,7 @@ impl SyncReport {
         !self.busy && self.left.is_empty() && self.failed.is_empty()
     }
 
-    /// Whether another sync would find the same: a stamp taken now tells the truth until something changes. What waits
-    /// for a session to end is settled for launches; the daemon looks again.
+    /// Whether another sync would find the same: a stamp taken now tells the truth until something changes.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let passes = |left: &Left| left.reason.passes_by_itself();
@@ -154,7 +153,10 @@ impl Reason {
     /// Whether a moment later it may be over.
     #[must_use]
     pub const fn passes_by_itself(self) -> bool {
-        matches!(self, Self::Young | Self::Open | Self::Raced | Self::Waiting)
+        matches!(
+            self,
+            Self::Young | Self::Open | Self::LiveSession | Self::Raced | Self::Waiting
+        )
     }
 
     /// The tail of a sentence: "left PATH: …".

@@ -54,10 +54,6 @@ pub(super) fn value_in(entries: &[u8], name: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "looks at processes of its own while they start"
-)]
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};

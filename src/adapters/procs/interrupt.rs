@@ -51,13 +51,13 @@ extern "C" fn note(signal: libc::c_int) {
 }
 
 #[cfg(target_os = "macos")]
-unsafe fn errno_place() -> *mut libc::c_int {
+fn errno_place() -> *mut libc::c_int {
     // SAFETY: takes nothing and returns the thread's own place.
     unsafe { libc::__error() }
 }
 
 #[cfg(not(target_os = "macos"))]
-unsafe fn errno_place() -> *mut libc::c_int {
+fn errno_place() -> *mut libc::c_int {
     // SAFETY: takes nothing and returns the thread's own place.
     unsafe { libc::__errno_location() }
 }

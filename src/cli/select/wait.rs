@@ -11,6 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::reserve::{self, Surroundings, Wanted};
 use crate::cli::{prompt, refresh};
 use crate::contract::snapshot::AccountEntry;
+use crate::core::account::AccountId;
 use crate::core::select::score::{Assessment, Tier, is_stale};
 use crate::core::time::Timestamp;
 use crate::daemon::refresh::Which;
@@ -60,7 +61,8 @@ pub(super) fn until_headroom(
         let until = serves_again_at(&choice, surroundings.is_forced());
         let state = (choice.pick.id, until);
         if said != Some(state) {
-            eprintln!("{}", line(&roster, &choice, until, now));
+            let who = surroundings.is_forced().then_some(choice.pick.id);
+            eprintln!("{}", line(&roster, &choice, who, until, now));
             said = Some(state);
         }
         if now.since(sampled_at) >= SAMPLE_GAP {
@@ -89,19 +91,28 @@ fn next_look(until: Option<Timestamp>, now: Timestamp) -> Duration {
     until.map_or(LOOK, |at| (at.since(now) + AFTER_RESET).min(LOOK))
 }
 
-fn line(roster: &Roster, choice: &Choice, until: Option<Timestamp>, now: Timestamp) -> String {
+fn line(
+    roster: &Roster,
+    choice: &Choice,
+    forced: Option<AccountId>,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> String {
+    let label_of = |id| crate::claim::label_of(&roster.snapshot, id);
+    let who = forced.map_or("no account", label_of);
+    let has = if forced.is_some() { "has no" } else { "has" };
     let serving = until.and_then(|at| {
         let ranking = &choice.pick.ranking;
         ranking.iter().find(|a| a.serves_again_at == Some(at))
     });
     match (until, serving) {
         (Some(at), Some(assessment)) => format!(
-            "no account has headroom; waiting for {}, which resets in {}",
-            crate::claim::label_of(&roster.snapshot, assessment.id),
+            "{who} {has} headroom; waiting for {}, which resets in {}",
+            label_of(assessment.id),
             span(at.ms_since(now))
         ),
         _ => format!(
-            "no account has headroom, and no reset is known; looking every {} s",
+            "{who} {has} headroom, and no reset is known; looking every {} s",
             LOOK.as_secs()
         ),
     }

@@ -52,6 +52,28 @@ fn a_browser_that_comes_back_makes_an_account_that_can_be_picked() {
 }
 
 #[test]
+fn the_real_client_signs_in_and_answers_for_its_usage() {
+    let Some(claude) = ccp_standin::require_real_claude() else {
+        return;
+    };
+    let world = World::new().with_browser("jo");
+    fs::remove_file(world.bin("claude")).expect("removes");
+    std::os::unix::fs::symlink(claude, world.bin("claude")).expect("links");
+    let output = world.run(&["add", "-y"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(output.stdout, "acct-01\tjo\n", "nothing else is data");
+    let account = &world.snapshot().accounts[0];
+    assert!(
+        !account.needs_login && account.sample.is_some(),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(world.standin.service.double_spends(), 0);
+    world.ok(&["remove", "jo", "-y"]);
+    assert!(!world.account_dir(1).exists());
+}
+
+#[test]
 fn a_pasted_code_does_it_too_and_every_question_has_a_default() {
     let world = World::new();
     world.sign_up("jo");
@@ -262,19 +284,7 @@ fn signing_in_again_heals_and_somebody_else_is_not_taken_silently() {
     assert!(!needs_login(), "it works again");
 
     world.sign_up("other");
-    let browser = world
-        .home
-        .write_script(
-            "stubborn-browser",
-            // Drops the hint, as a person who is signed in as somebody else does.
-            &format!(
-                "exec '{}' browse \"$(echo \"$1\" | sed 's/&login_hint=[^&]*//')\"",
-                ccp_standin::fake_claude().display()
-            ),
-        )
-        .expect("writes");
-    let mut world = world;
-    world.set("BROWSER", browser);
+    let world = with_stubborn_browser(world);
     world.standin.service.set_next_login(Some("other"));
     let error = world.fails(1, &["login", "jo", "--run-login"]);
     assert!(error.contains("other@example.test"), "{error}");
@@ -297,4 +307,63 @@ fn signing_in_again_heals_and_somebody_else_is_not_taken_silently() {
         Some("other@example.test")
     );
     world.ok(&["select"]);
+}
+
+/// A browser that drops the hint, as a person who is signed in as somebody else does.
+fn with_stubborn_browser(mut world: World) -> World {
+    let text = format!(
+        "exec '{}' browse \"$(echo \"$1\" | sed 's/&login_hint=[^&]*//')\"",
+        ccp_standin::fake_claude().display()
+    );
+    let browser = world.home.write_script("stubborn-browser", &text);
+    world.set("BROWSER", browser.expect("writes"));
+    world
+}
+
+#[test]
+fn the_same_person_on_another_plan_is_another_login() {
+    let world = with_stubborn_browser(World::new().with_browser("jo"));
+    world.ok(&["add", "-y"]);
+    let mut seat = AccountSpec::new("seat");
+    seat.uuid = AccountSpec::new("jo").uuid;
+    world.standin.service.add_account(seat);
+    world.standin.service.set_next_login(Some("seat"));
+    let error = world.fails(1, &["login", "jo", "--run-login"]);
+    assert!(error.contains("seat's organization"), "{error}");
+    world.run(&["refresh", "--all"]);
+    assert_eq!(
+        world.run(&["select"]).code,
+        69,
+        "numbers alone do not settle it"
+    );
+}
+
+#[test]
+fn ctrl_c_at_a_question_about_what_is_there_leaves_it_as_it_is() {
+    let world = World::new().with_browser("jo");
+    let broken_off = |arguments: &[&str], answers: &[(&str, &str)], question: &str| {
+        let mut terminal = Terminal::start(&world, arguments, None);
+        for (asked, keys) in answers {
+            terminal.answer(asked, keys);
+        }
+        terminal.answer(question, CTRL_C);
+        let (code, shown) = terminal.end();
+        assert_eq!(code, 130, "{question}: {shown}");
+    };
+    broken_off(&[], &[], "Add your first account now?");
+    assert!(!world.ccp_home().path().exists());
+    let add = ["add", "--run-login"];
+    let label = ("Label [jo]: ", "\n");
+    broken_off(&add, &[label], "Add another account?");
+    assert_eq!(world.accounts(), ["acct-01 jo"]);
+    let another = ("Add another account?", "\n");
+    broken_off(
+        &add,
+        &[("Label [jo (jo's organization)]: ", "\n"), another],
+        "in new shells?",
+    );
+    assert!(!world.home.path().join(".bashrc").exists());
+    broken_off(&["remove", "2"], &[], "from this machine?");
+    assert_eq!(world.accounts().len(), 2);
+    assert!(world.account_dir(2).is_dir());
 }

@@ -76,6 +76,23 @@ fn every_spelling_of_an_account_is_understood() {
 }
 
 #[test]
+fn where_nothing_is_nothing_is_made() {
+    let world = World::new();
+    for command in [
+        &["rename", "a", "b"][..],
+        &["pin", "a"],
+        &["unpin"],
+        &["remove", "a", "-y"],
+        &["login", "a", "--run-login"],
+        &["sync"],
+    ] {
+        let error = world.fails(1, command);
+        assert!(error.contains("no accounts yet"), "{error}");
+    }
+    assert!(!world.ccp_home().path().exists());
+}
+
+#[test]
 fn a_label_is_changed_and_never_taken_twice() {
     let world = three();
     world.ok(&["rename", "2", " seat "]);
