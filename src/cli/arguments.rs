@@ -275,7 +275,7 @@ pub struct Sync {
     /// Say nothing unless something was mended or failed.
     #[arg(long, short)]
     pub quiet: bool,
-    /// The lease of the launch that waits for this: its session has not begun. What there is to say goes to stdout then.
+    /// The lease of the launch that waits for this: its session has not begun.
     #[arg(long, hide = true, value_name = "LEASE")]
     pub launching: Option<String>,
 }

@@ -161,6 +161,7 @@ fn ask_claude(account: AccountId, left: Duration, surroundings: Surroundings<'_>
     let environment =
         Environment::for_account(surroundings.inherited.iter().cloned(), &account_dir);
     let started = Instant::now();
+    let credential = creds::presence(surroundings.home, account);
     let question = Question {
         claude,
         account_dir: &account_dir,
@@ -168,15 +169,21 @@ fn ask_claude(account: AccountId, left: Duration, surroundings: Surroundings<'_>
         environment: environment.clone(),
         timeout: left.min(probe::PATIENCE),
     };
-    match probe::probe(&question, surroundings.now) {
-        Ok(Probe {
-            answer: Answer::LoginSuspected,
-            ..
-        }) => {
-            let left = left.saturating_sub(started.elapsed());
-            confirm(account, claude, &environment, left, surroundings)
-        }
-        probed => outcome_of(probed),
+    let probed = probe::probe(&question, surroundings.now);
+    let suspected = match &probed {
+        Ok(probe) => match probe.answer {
+            Answer::LoginSuspected => true,
+            // A claude that finds its login dead while it answers blanks it, and still names the plan.
+            Answer::Throttled => creds::presence(surroundings.home, account) != credential,
+            Answer::Measured(_) | Answer::Unchanged { .. } => false,
+        },
+        Err(_) => false,
+    };
+    if suspected {
+        let left = left.saturating_sub(started.elapsed());
+        confirm(account, claude, &environment, left, surroundings)
+    } else {
+        outcome_of(probed)
     }
 }
 

@@ -275,7 +275,7 @@ fn on_a_controlling_terminal() {
             {
                 return Err(std::io::Error::last_os_error());
             }
-            libc::ioctl(slave, libc::TIOCSCTTY, 0);
+            libc::ioctl(slave, libc::TIOCSCTTY as _, 0);
             for descriptor in 0..3 {
                 libc::dup2(slave, descriptor);
             }

@@ -4,3 +4,4 @@ mod sessions;
 mod signing_in;
 mod stage;
 mod terminal;
+mod workspace;

@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -59,6 +60,11 @@ impl Stage {
         self.home
             .write_script("browser", &browser)
             .expect("writes the browser");
+        // Installed, as it is for a person: what ccp writes into settings calls it by its name.
+        fs::create_dir(self.bin()).expect("makes");
+        for (name, program) in [("ccp", CCP), ("ccpd", CCPD)] {
+            symlink(program, self.bin().join(name)).expect("links");
+        }
         for dir in ["commands", "agents", "projects/-somewhere-else"] {
             fs::create_dir_all(self.base().join(dir)).expect("makes the base");
         }
@@ -119,6 +125,10 @@ impl Stage {
         self.home.path().join(".claude.json")
     }
 
+    fn bin(&self) -> PathBuf {
+        self.home.path().join("bin")
+    }
+
     /// Where the base's SessionStart hook writes a line.
     pub fn hook_log(&self) -> PathBuf {
         self.home.path().join("hook.log")
@@ -140,7 +150,9 @@ impl Stage {
     /// A command in the sealed environment: this home, this service, the real client.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.home.command(program, &self.standin);
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.bin().display());
         command
+            .env("PATH", path)
             .env("CCP_CLAUDE", &self.claude)
             .env("BROWSER", self.home.path().join("browser"));
         command
