@@ -158,7 +158,7 @@ pub struct Select {
     /// Block until an account has headroom.
     #[arg(long)]
     pub wait: bool,
-    /// Do not ask a daemon; sample here.
+    /// Sample in this process, whoever else may keep the numbers fresh.
     #[arg(long)]
     pub no_daemon: bool,
     /// Accept only numbers this recent (`30s`, `5m`, `1h`); older ones are sampled first.
@@ -261,7 +261,7 @@ pub struct Init {
     /// Use a `CCP_HOME` in which another, stopped tool left files.
     #[arg(long)]
     pub adopt: bool,
-    /// Do not start a service.
+    /// Leave it at that: set up no background service.
     #[arg(long)]
     pub no_service: bool,
 }

@@ -239,7 +239,7 @@ fn the_mark_is_on_what_a_launch_would_pick_here() {
 fn times_are_those_of_the_zone_that_the_person_names() {
     let seen = Seen::new(&[(22.0, 46.0)]);
     if !Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
-        eprintln!("skipped: there are no time zones on this machine");
+        ccp_standin::skip("there are no time zones on this machine");
         return;
     }
     let minute = |zone: &str| {

@@ -26,11 +26,7 @@ fn run_inside(wrapper: &[&str], test: &str) -> Option<PathBuf> {
     };
     let possible = run(&[OsStr::new("true")]).is_ok_and(|o| o.status.success());
     if !possible {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "{wrapper:?} must work in CI"
-        );
-        println!("skipped {test}: {wrapper:?} is not possible here");
+        ccp_standin::skip(&format!("{test}: {wrapper:?} is not possible here"));
         return None;
     }
     let own = std::env::current_exe().expect("has a path");
