@@ -4,7 +4,6 @@
 pub mod claude_path;
 pub mod clock;
 pub mod files;
-pub mod foreign;
 pub mod leases;
 pub mod procs;
 pub mod stamp;
@@ -15,6 +14,8 @@ pub mod agent;
 pub mod claude_api;
 #[cfg(feature = "full")]
 pub mod creds;
+#[cfg(feature = "full")]
+pub mod foreign;
 #[cfg(feature = "full")]
 pub mod inbox;
 #[cfg(feature = "full")]

@@ -158,7 +158,7 @@ pub struct Select {
     /// Block until an account has headroom.
     #[arg(long)]
     pub wait: bool,
-    /// Do not ask a daemon; sample here.
+    /// Sample in this process, whoever else may keep the numbers fresh.
     #[arg(long)]
     pub no_daemon: bool,
     /// Accept only numbers this recent (`30s`, `5m`, `1h`); older ones are sampled first.
@@ -261,7 +261,7 @@ pub struct Init {
     /// Use a `CCP_HOME` in which another, stopped tool left files.
     #[arg(long)]
     pub adopt: bool,
-    /// Do not start a service.
+    /// Leave it at that: set up no background service.
     #[arg(long)]
     pub no_service: bool,
 }
@@ -275,7 +275,7 @@ pub struct Sync {
     /// Say nothing unless something was mended or failed.
     #[arg(long, short)]
     pub quiet: bool,
-    /// The lease of the launch that waits for this: its session has not begun. What there is to say goes to stdout then.
+    /// The lease of the launch that waits for this: its session has not begun.
     #[arg(long, hide = true, value_name = "LEASE")]
     pub launching: Option<String>,
 }

@@ -133,7 +133,7 @@ Variables that a launch removes, because claude would ignore the account's login
 
 fn files() -> String {
     "\
-Files in CCP_HOME (~/.cc-pool by default), readable by you alone
+Files in CCP_HOME (~/.cc-pool by default)
 
   accounts/acct-NN/   an account's configuration directory: its own login and identity, everything else linked to yours
   config.toml         your settings
@@ -142,8 +142,13 @@ Files in CCP_HOME (~/.cc-pool by default), readable by you alone
   status.json         the output of `ccp status --json` after the last sweep
   leases/             one small file for each running or just reserved session
   inbox/              usage that sessions reported, until it is folded in
+  statusline/         what each session's status line reported last
+  statusline.json     your own status line, while ccp's stands in its place
   logs/               logs, and damaged files that were moved out of the way
   probe/              an empty directory in which claude is asked for usage
+  *.lock, .*          locks, and the record of what was merged into an account
+
+ccp makes the directory readable by you alone, and every file in it.
 
 Logins are where Claude Code puts them: .credentials.json in the account's directory on Linux, the Keychain on macOS.
 ~/.claude and ~/.claude.json are yours: ccp links to what is in them and never moves them.

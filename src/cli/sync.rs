@@ -14,7 +14,7 @@ use crate::contract::paths::Base;
 use crate::contract::settings::Flow;
 use crate::core::account::AccountId;
 use crate::daemon::publish;
-use std::io::{self, Write};
+use std::io::Write as _;
 
 /// Runs `ccp sync`.
 pub fn run(context: &Context, arguments: &Sync) -> Outcome {
@@ -42,7 +42,7 @@ pub fn run(context: &Context, arguments: &Sync) -> Outcome {
     }
     // Published before anything is said: a launch that waited no longer has closed the other end.
     context.publish(&store)?;
-    tell(&lines, arguments.launching.is_some());
+    tell(&lines);
     Ok(if whole { exit::OK } else { exit::FAILURE })
 }
 
@@ -53,7 +53,7 @@ pub fn one(context: &Context, id: AccountId, waiting: Option<&LeaseName>) -> Res
     let account = accounts::find(&store, &id.to_string())?;
     let report = sync_account(context, &mut store, &account, Options::at_launch, waiting)?;
     context.publish(&store)?;
-    tell(&news(&account, &report), false);
+    tell(&news(&account, &report));
     Ok(())
 }
 
@@ -64,7 +64,7 @@ pub(super) fn one_in(
     account: &Account,
 ) -> Result<(), Failure> {
     let report = sync_account(context, store, account, Options::at_leisure, None)?;
-    tell(&news(account, &report), false);
+    tell(&news(account, &report));
     Ok(())
 }
 
@@ -135,7 +135,7 @@ fn news(account: &Account, report: &SyncReport) -> Vec<String> {
         .collect()
 }
 
-/// What was left alone, for a person who asked.
+/// What was left alone, and the sum of it, for a person who asked.
 fn remarks(account: &Account, report: &SyncReport) -> Vec<String> {
     let label = &account.label;
     let left = report.left.iter().map(|left| format!("{label}: {left}"));
@@ -145,14 +145,9 @@ fn remarks(account: &Account, report: &SyncReport) -> Vec<String> {
     left.chain(busy).collect()
 }
 
-fn tell(lines: &[String], to_launch: bool) {
-    let mut out: Box<dyn Write> = if to_launch {
-        Box::new(io::stdout())
-    } else {
-        Box::new(io::stderr())
-    };
+fn tell(lines: &[String]) {
     for line in lines {
         // Whoever asked may be gone.
-        let _ = writeln!(out, "{line}");
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 }

@@ -6,12 +6,13 @@ pub mod path_text;
 pub mod paths;
 pub mod record;
 pub mod snapshot;
-pub mod status;
 pub mod vars;
 
 #[cfg(feature = "full")]
 pub mod report;
 #[cfg(feature = "full")]
 pub mod settings;
+#[cfg(feature = "full")]
+pub mod status;
 #[cfg(feature = "full")]
 pub mod usage_body;

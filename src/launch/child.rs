@@ -38,7 +38,7 @@ const MAX_SAID: usize = 4096;
 /// Starts a program in a session of its own, as nobody's child, and waits at most `patience` for it to end. Claude must
 /// not inherit a child it does not know, so the program is forked twice.
 ///
-/// The program's standard output is a pipe that only it holds: its end tells that the program ended. Returns what it
+/// The program's standard error is a pipe that only it holds: its end tells that the program ended. Returns what it
 /// said; none when it was not waited for, or not long enough. It must have done its work before it says anything.
 pub(super) fn start_aside(
     program: &Path,
@@ -69,8 +69,8 @@ pub(super) fn start_aside(
                 if libc::fork() == 0 {
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
                     libc::dup2(null, 0);
-                    libc::dup2(held.as_raw_fd(), 1);
-                    libc::dup2(null, 2);
+                    libc::dup2(null, 1);
+                    libc::dup2(held.as_raw_fd(), 2);
                     libc::execv(path.as_ptr(), argv.as_ptr());
                 }
                 libc::_exit(0)

@@ -13,11 +13,13 @@ use ccp::contract::settings::Settings;
 use ccp::contract::status::Status;
 use ccp::core::account::AccountId;
 use ccp::core::claude_json::identity::Identity;
-use ccp::core::usage::{Sample, Source, Used, Window, WindowKind};
+use ccp::core::time::Timestamp;
+use ccp::core::usage::{Acceptance, Sample, Source, Used, Window, WindowKind};
 use ccp::daemon::publish::publish_snapshot;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ const LABELS: [&str; 3] = ["work", "home", "side"];
 struct Seen {
     pool: Pool,
     store: Store,
+    /// When something was measured last: each sample is newer than the one before, whatever the clock does.
+    measured_at: Timestamp,
 }
 
 fn id(number: u16) -> AccountId {
@@ -57,7 +61,12 @@ impl Seen {
                 )
                 .expect("adopts");
         }
-        let mut seen = Self { pool, store };
+        let measured_at = clock::now();
+        let mut seen = Self {
+            pool,
+            store,
+            measured_at,
+        };
         for (number, (five, week)) in (1..).zip(used) {
             seen.measure(number, *five, *week);
         }
@@ -66,7 +75,9 @@ impl Seen {
     }
 
     fn measure(&mut self, number: u16, five: f64, week: f64) {
-        let now = clock::now();
+        let next = self.measured_at.plus(Duration::from_millis(1));
+        let now = clock::now().max(next);
+        self.measured_at = now;
         let window = |kind, percent, hours: u64| Window {
             kind,
             used: Used::from_percent(percent).expect("a number"),
@@ -81,9 +92,8 @@ impl Seen {
             ],
             extra: None,
         };
-        self.store
-            .offer_sample(id(number), &sample, now)
-            .expect("takes the sample");
+        let verdict = self.store.offer_sample(id(number), &sample, now);
+        assert_eq!(verdict.expect("offers the sample"), Acceptance::Accepted);
     }
 
     fn publish(&self) {
@@ -229,7 +239,7 @@ fn the_mark_is_on_what_a_launch_would_pick_here() {
 fn times_are_those_of_the_zone_that_the_person_names() {
     let seen = Seen::new(&[(22.0, 46.0)]);
     if !Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
-        eprintln!("skipped: there are no time zones on this machine");
+        ccp_standin::skip("there are no time zones on this machine");
         return;
     }
     let minute = |zone: &str| {
@@ -297,11 +307,17 @@ fn nobody_can_serve_and_nobody_is_there() {
 #[test]
 fn watching_prints_again_when_something_changed_and_ends_with_ctrl_c() {
     let mut seen = Seen::new(&[(22.0, 46.0), (50.0, 10.0)]);
-    let mut child = seen
-        .ccpd(&["status", "--plain", "--watch"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts ccpd");
+    let mut command = seen.ccpd(&["status", "--plain", "--watch"]);
+    command.stdout(Stdio::piped());
+    // SAFETY: between fork and exec only signal(2) is called. A script that runs these tests in its background has Ctrl-C
+    // ignored, and watching would respect that.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let mut child = command.spawn().expect("starts ccpd");
     let stdout = child.stdout.take().expect("piped");
     let (sender, lines) = channel();
     let reader = std::thread::spawn(move || {
@@ -327,17 +343,28 @@ fn watching_prints_again_when_something_changed_and_ends_with_ctrl_c() {
     seen.measure(1, 33.0, 46.0);
     seen.publish();
     assert!(wait_for("work").contains("33%"));
-    let pid = libc_pid(child.id());
+    let pid = libc::pid_t::try_from(child.id()).expect("a pid");
     // SAFETY: a signal to a child of ours that has not been waited for.
     let rc = unsafe { libc::kill(pid, libc::SIGINT) };
     assert_eq!(rc, 0);
-    let status = child.wait().expect("ends");
+    let status = ended(&mut child);
     assert_eq!(status.code(), Some(0), "{status}");
     reader.join().expect("reads to the end");
 }
 
-fn libc_pid(pid: u32) -> libc::pid_t {
-    libc::pid_t::try_from(pid).expect("a pid")
+/// Waits for the end of a child with a bound.
+fn ended(child: &mut Child) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("is ours") {
+            return status;
+        }
+        if started.elapsed() > Duration::from_secs(20) {
+            let _ = child.kill();
+            return child.wait().expect("ends");
+        }
+        files::pause(Duration::from_millis(20));
+    }
 }
 
 #[test]

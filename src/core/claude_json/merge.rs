@@ -388,5 +388,4 @@ fn removed(lost: &[&Shared<'_>]) -> usize {
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
 mod tests;

@@ -15,7 +15,7 @@ fn installed(names: &[&'static str]) -> Vec<&'static str> {
             .output();
         let there = found.is_ok_and(|o| o.status.success());
         if !there {
-            eprintln!("SKIPPED: {name} is not installed");
+            ccp_standin::skip(&format!("{name} is not installed"));
         }
         there
     };

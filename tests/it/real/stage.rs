@@ -7,11 +7,10 @@ use ccp::adapters::store::Store;
 use ccp::core::account::AccountId;
 use ccp::core::time::Timestamp;
 use ccp_standin::service::{AccountSpec, Endpoint, Recorded, Resets, WindowKind};
-use ccp_standin::{Home, Output, Running, Standin, real_claude};
+use ccp_standin::{Home, Output, Running, Standin, require_real_claude};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -45,7 +44,7 @@ impl Stage {
 
     /// A home where claude never ran.
     pub fn bare() -> Option<Self> {
-        let claude = require()?;
+        let claude = require_real_claude()?;
         let home = Home::new().expect("makes a home");
         let standin = Standin::start(&home.ca_file()).expect("starts");
         let stage = Self {
@@ -369,28 +368,4 @@ pub fn finish(command: Command) -> Ended {
 pub fn json_of(file: &Path) -> Value {
     let text = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
-}
-
-/// The real client; none where it is to be left out, which is never in CI.
-fn require() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
-    let why = if set("CCP_TEST_FAST").is_some() {
-        "fast"
-    } else if let Some(claude) = real_claude() {
-        return Some(claude);
-    } else {
-        "the real client is not installed: run `npm ci` in tests/node"
-    };
-    assert!(set("CI").is_none_or(|ci| ci != "true"), "{why}");
-    eprintln!("SKIPPED: {why}");
-    if let Some(skips) = set("CCP_TEST_SKIPS") {
-        let name = std::thread::current().name().unwrap_or("a test").to_owned();
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(skips)
-            .expect("opens the list of skipped tests");
-        writeln!(file, "{name}: {why}").expect("writes");
-    }
-    None
 }

@@ -20,7 +20,7 @@ impl Terminal {
     /// None, said aloud, where there is no tmux.
     fn open(seen: &Seen, width: u16, height: u16) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
-            eprintln!("skipped: there is no tmux");
+            ccp_standin::skip("there is no tmux");
             return None;
         }
         let terminal = Self {

@@ -1,6 +1,8 @@
 //! Where the clients are that tests run: the real one as pinned, and the built-in pretend one.
 
 use std::env;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -12,21 +14,40 @@ pub fn real_claude() -> Option<PathBuf> {
     link.canonicalize().ok()
 }
 
-/// The same; where it is absent it says so, and under `CI=true` that is a failure.
+/// The same; where it is absent, or left out by `./tests/run --fast`, that is said aloud, and under `CI=true` a failure.
 ///
 /// # Panics
-/// When `CI` is `true` and the client is not installed.
+/// When `CI` is `true` and the client may not be used.
 #[must_use]
 pub fn require_real_claude() -> Option<PathBuf> {
+    if env::var_os("CCP_TEST_FAST").is_some_and(|v| !v.is_empty()) {
+        skip("the real client is left out of a fast run");
+        return None;
+    }
     let found = real_claude();
     if found.is_none() {
-        assert!(
-            env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "the real client is not installed: run `npm ci` in tests/node"
-        );
-        eprintln!("SKIPPED: the real client is not installed (run `npm ci` in tests/node)");
+        skip("the real client is not installed: run `npm ci` in tests/node");
     }
     found
+}
+
+/// Says aloud that the calling test leaves something out, where `./tests/run` hears it too.
+///
+/// # Panics
+/// When `CI` is `true`: nothing is left out there.
+pub fn skip(why: &str) {
+    assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+    eprintln!("SKIPPED: {why}");
+    let Some(list) = env::var_os("CCP_TEST_SKIPS").filter(|v| !v.is_empty()) else {
+        return;
+    };
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(list)
+        .expect("opens the list of what is skipped");
+    writeln!(file, "{name}: {why}").expect("writes to the list");
 }
 
 /// The `fake-claude` executable, built from the present sources when cargo runs the tests.

@@ -39,7 +39,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use ccp::adapters::simulated as service;
-pub use clients::{fake_claude, real_claude, require_real_claude};
+pub use clients::{fake_claude, real_claude, require_real_claude, skip};
 pub use home::Home;
 pub use running::{Line, Output, Running};
 
