@@ -229,6 +229,8 @@ fn logged_out(store: &mut Store, account: &Account, now: Timestamp) -> Result<()
             now,
         )?;
     }
+    // From the first answer on its numbers are no longer gone by, so that every launch asks for the second one.
+    store.set_renewal_failed(account.id, true)?;
     // The time of the first answer stands until a second one may count.
     if first || said_so_before {
         store.set_probed(account.id, Some(LOGGED_OUT), now)
