@@ -3,7 +3,7 @@
 
 use super::stage::{BOUND, PLAIN, Stage, finish, json_of};
 use super::terminal::Terminal;
-use crate::support::{CCP, put};
+use crate::support::CCP;
 use ccp_standin::Running;
 use ccp_standin::service::{Endpoint, Resets, WindowKind};
 use serde_json::json;
@@ -20,16 +20,9 @@ fn a_fresh_account_answers_at_once_and_shows_no_dialog_in_a_trusted_directory() 
 
     let terminal = Terminal::start(&stage, &format!("{CCP} run"));
     terminal.wait_for_idle();
-    let screen = terminal.screen();
-    for dialog in [
-        "trust",
-        "Choose the text style",
-        "theme",
-        "Select login",
-        "Welcome to",
-    ] {
-        let found = screen.to_lowercase().contains(&dialog.to_lowercase());
-        assert!(!found || dialog == "Welcome to", "{dialog} in:\n{screen}");
+    let screen = terminal.screen().to_lowercase();
+    for dialog in ["trust", "text style", "select login", "press enter"] {
+        assert!(!screen.contains(dialog), "{dialog} in:\n{screen}");
     }
     terminal.prompt("and now by hand");
     terminal.wait("answer", |s| {
@@ -38,6 +31,31 @@ fn a_fresh_account_answers_at_once_and_shows_no_dialog_in_a_trusted_directory() 
     terminal.prompt("/exit");
     terminal.ended(0);
     stage.was_asked_by("and now by hand", "work");
+    let history = std::fs::read_to_string(stage.base().join("history.jsonl")).expect("reads");
+    assert!(history.contains("an old prompt") && history.contains("and now by hand"));
+
+    // A session may itself ask ccp for another one.
+    let prompt = "[[tool:Bash:ccp run -p inner]]";
+    let arguments = ["run", "-p", "--dangerously-skip-permissions", prompt];
+    let output = stage.ccp(&arguments).good();
+    let inner = "simulated answer to: inner";
+    assert!(output.stdout.contains(inner), "{output:#?}");
+    stage.was_asked_by("inner", "work");
+}
+
+#[test]
+fn a_home_where_claude_never_ran_needs_nothing_but_an_account() {
+    let Some(stage) = Stage::bare() else { return };
+    stage.add("work");
+    stage.ccp(&["run", "-p", "hi"]).answers("hi");
+    stage.was_asked_by("hi", "work");
+    // Nobody has trusted the directory, which is for the person to answer; there is no other question.
+    let terminal = Terminal::start(&stage, &format!("{CCP} run"));
+    let screen = terminal.wait("first screen", |s| s.contains("trust"));
+    assert!(!screen.contains("text style"), "{screen}");
+    drop(terminal);
+    assert!(!stage.base().join(".credentials.json").exists());
+    assert!(!stage.base_json().exists());
 }
 
 #[test]
@@ -178,33 +196,48 @@ fn six_sessions_at_once_spread_and_renew_each_login_once() {
 }
 
 #[test]
-fn a_status_line_reports_the_usage_of_a_session_and_is_taken_out_again() {
-    let Some(stage) = Stage::with(&["work"]) else {
+fn a_status_line_reports_the_limit_that_a_session_meets_and_the_next_one_goes_elsewhere() {
+    let Some(stage) = Stage::with(&["work", "home"]) else {
         return;
     };
+    let service = &stage.standin.service;
     let settings = stage.base().join("settings.json");
     let before = std::fs::read(&settings).expect("reads");
     stage.ccp(&["statusline", "install", "-y"]).good();
     let wrapped = json_of(&settings);
     assert!(wrapped["statusLine"]["command"].is_string(), "{wrapped:#}");
-    stage
-        .standin
-        .service
-        .set_window("work", WindowKind::FiveHour, 44.0, Resets::In(7200));
+
+    let used =
+        |percent| service.set_window("work", WindowKind::FiveHour, percent, Resets::In(7200));
+    used(44.0);
     let terminal = Terminal::start(&stage, &format!("{CCP} run"));
     terminal.wait_for_idle();
     terminal.prompt("how full is it");
     terminal.wait("status line", |s| s.contains("44%"));
-    terminal.prompt("/exit");
-    terminal.ended(0);
-    drop(terminal);
-    // Whatever rounds of sampling were under way fold the report in; a status of now needs none.
-    assert_eq!(stage.wait_for_quiet(), []);
-    stage.ccp(&["refresh"]).good();
     let account = stage.status_of("work", false);
     assert_eq!(account["sample"]["source"], "live", "{account:#}");
     assert_eq!(account["used_5h_pct"], json!(44.0));
+    assert_eq!(account["sessions"], json!(1));
+    used(100.0);
+    terminal.prompt("one too many");
+    terminal.wait("limit", |s| s.contains("hit your 5-hour limit"));
+    terminal.wait("status line", |s| s.contains("100%"));
+    drop(terminal);
+
+    // Nobody was asked meanwhile: the session itself has said it.
+    let probes = |r: &ccp_standin::service::Recorded| r.endpoint == Endpoint::Usage;
+    let asked = service.requests().iter().filter(|r| probes(r)).count();
+    let said = stage
+        .ccp(&["run", "-p", "and now", "--continue"])
+        .answers("and now");
+    assert!(said.stderr.contains("Selected home"), "{said:#?}");
+    stage.was_asked_by("and now", "home");
+    assert!(stage.prompts("and now")[0].messages > 1);
+    assert_eq!(
+        service.requests().iter().filter(|r| probes(r)).count(),
+        asked
+    );
+
     stage.ccp(&["statusline", "remove"]).good();
     assert_eq!(std::fs::read(&settings).expect("reads"), before);
-    put(&settings, &before);
 }

@@ -41,12 +41,26 @@ fn an_account_is_added_by_the_browser_and_sampled_by_the_client() {
         (&account["used_5h_pct"], &account["used_7d_pct"]),
         (&json!(10.0), &json!(20.0))
     );
-    // Its numbers are its own, and one look more at the same minute costs nothing and harms nothing.
     let service = &stage.standin.service;
     service.set_window("work", WindowKind::FiveHour, 31.5, Resets::In(7200));
+    service.set_window(
+        "work",
+        WindowKind::WeeklyScoped("Fable".to_owned()),
+        88.0,
+        Resets::In(7200),
+    );
+    // For a minute claude answers from its note, which is no error and no new sample.
+    let account = stage.status_of("work", true);
+    assert_eq!(
+        (&account["used_5h_pct"], &account["flags"]),
+        (&json!(10.0), &json!([]))
+    );
+    stage.forget_usage(1);
     let account = stage.status_of("work", true);
     assert_eq!(account["sample"]["source"], "claude", "{account:#}");
-    assert_eq!(account["flags"], json!([]));
+    assert_eq!(account["used_5h_pct"], json!(31.5));
+    assert_eq!(account["models"][0]["model"], "Fable", "{account:#}");
+    assert_eq!(account["models"][0]["used_pct"], json!(88.0));
 }
 
 #[test]

@@ -33,8 +33,17 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// None where the real client is to be left out, which is said and counted.
+    /// A home with a base and plain claude's login. None where the real client is to be left out, which is said and
+    /// counted.
     pub fn open() -> Option<Self> {
+        let stage = Self::bare()?;
+        stage.furnish();
+        stage.sign_plain_in();
+        Some(stage)
+    }
+
+    /// A home where claude never ran.
+    pub fn bare() -> Option<Self> {
         let claude = require_real_claude()?;
         let home = Home::new().expect("makes a home");
         let standin = Standin::start(&home.ca_file()).expect("starts");
@@ -43,18 +52,18 @@ impl Stage {
             standin,
             home,
         };
-        stage.furnish();
+        stage.install();
         Some(stage)
     }
 
-    /// The same with accounts of these names, signed in one after the other.
+    /// A furnished home with accounts of these names, signed in one after the other.
     pub fn with(names: &[&str]) -> Option<Self> {
         let stage = Self::open()?;
         names.iter().for_each(|name| stage.add(name));
         Some(stage)
     }
 
-    fn furnish(&self) {
+    fn install(&self) {
         let browser = format!("exec '{CCPD}' demo-client browse \"$1\"");
         self.home
             .write_script("browser", &browser)
@@ -64,6 +73,9 @@ impl Stage {
         for (name, program) in [("ccp", CCP), ("ccpd", CCPD)] {
             symlink(program, self.bin().join(name)).expect("links");
         }
+    }
+
+    fn furnish(&self) {
         for dir in ["commands", "agents", "projects/-somewhere-else"] {
             fs::create_dir_all(self.base().join(dir)).expect("makes the base");
         }
@@ -87,7 +99,6 @@ impl Stage {
         for (name, text) in files {
             put(&self.base().join(name), text.as_bytes());
         }
-        self.sign_plain_in();
     }
 
     /// Plain claude has a login of its own, as it would have left it.
