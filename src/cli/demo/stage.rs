@@ -64,7 +64,7 @@ impl Stage {
     pub(super) fn build(real: bool) -> Result<Self, Failure> {
         let failed = |e: io::Error| Failure::new(format!("cannot set the demo up: {e}"));
         let ccpd = std::env::current_exe().map_err(failed)?;
-        let real_claude = real.then(|| find_real()).transpose()?;
+        let real_claude = real.then(find_real).transpose()?;
         let root = make_root().map_err(failed)?;
         let service = Service::start().map_err(failed)?;
         let stand_in = root.join("bin/claude");
