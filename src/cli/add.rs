@@ -31,7 +31,7 @@ pub fn run(context: &Context, arguments: &Add) -> Outcome {
     let here = arguments.run_login || arguments.yes;
     sign_in::place(here, prompt.as_mut(), "ccp add")?;
     // Before anything is made: without claude there is nothing to sign in with.
-    find_claude(context)?;
+    find_claude(&context.user_home)?;
     if let Some(label) = &arguments.label {
         check_label(label).map_err(|p| Failure::from(StoreError::Label(p)).code(exit::USAGE))?;
     }

@@ -1,6 +1,5 @@
 //! The claude that ccp itself runs: to sign in, to ask who is signed in, to ask for usage.
 
-use super::context::Context;
 use super::failure::Failure;
 use crate::adapters::agent::Environment;
 use crate::adapters::claude_path::{Search, find};
@@ -11,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Finds claude as a launch would: `CCP_CLAUDE`, `PATH`, then where it is installed; never ccp itself.
-pub fn find_claude(context: &Context) -> Result<PathBuf, Failure> {
+pub fn find_claude(user_home: &Path) -> Result<PathBuf, Failure> {
     let variable = |name| env::var_os(name).filter(|v| !v.is_empty());
     let (forced, path) = (variable(vars::CCP_CLAUDE), variable("PATH"));
     let prefixes: Vec<OsString> = ["npm_config_prefix", "NPM_CONFIG_PREFIX"]
@@ -24,7 +23,7 @@ pub fn find_claude(context: &Context) -> Result<PathBuf, Failure> {
         forced: forced.as_deref(),
         path: path.as_deref(),
         cwd: &cwd,
-        user_home: Some(&context.user_home),
+        user_home: Some(user_home),
         npm_prefixes: &prefixes,
         own: &own_executables(),
         skip: &[],

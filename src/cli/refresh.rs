@@ -68,7 +68,7 @@ fn attempt(
     let settings = context.settings()?;
     let base = settings.base(&context.user_home);
     // Without a claude its source has no answer; the others may.
-    let claude = claude::find_claude(context).ok();
+    let claude = claude::find_claude(&context.user_home).ok();
     let inherited: Vec<_> = std::env::vars_os().collect();
     let api = api_base()?;
     let surroundings = Surroundings {

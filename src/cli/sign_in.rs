@@ -64,7 +64,7 @@ pub struct SignIn {
 impl SignIn {
     /// Takes hold of an account; none when somebody else signs in to it at this moment.
     pub fn take(context: &Context, account: &Account) -> Result<Option<Self>, Failure> {
-        let claude = find_claude(context)?;
+        let claude = find_claude(&context.user_home)?;
         let Some(lock) = hold(&context.home, account.id)? else {
             return Ok(None);
         };

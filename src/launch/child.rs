@@ -70,7 +70,15 @@ pub(super) fn start_aside(
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
                     libc::dup2(null, 0);
                     libc::dup2(null, 1);
-                    libc::dup2(held.as_raw_fd(), 2);
+                    // Nobody listens where nobody waits, and a broken pipe would end the program.
+                    libc::dup2(
+                        if patience.is_zero() {
+                            null
+                        } else {
+                            held.as_raw_fd()
+                        },
+                        2,
+                    );
                     libc::execv(path.as_ptr(), argv.as_ptr());
                 }
                 libc::_exit(0)

@@ -53,14 +53,12 @@ impl Place {
         model::matters(snapshot).then(find).flatten()
     }
 
-    /// Whether the numbers of every account are recent enough to go by.
+    /// Whether the numbers of every account that can be sampled are recent enough to go by.
     pub(super) fn is_fresh(&self) -> bool {
         let snapshot = &self.roster.snapshot;
         let stale = |freshness| is_stale(&freshness, self.now);
+        let mut sampled = snapshot.accounts.iter().filter(|a| !a.needs_login);
         self.roster.origin == Origin::Published
-            && !snapshot
-                .accounts
-                .iter()
-                .any(|a| stale(a.freshness(snapshot.paused_since_ms)))
+            && !sampled.any(|a| stale(a.freshness(snapshot.paused_since_ms)))
     }
 }

@@ -1,11 +1,11 @@
 //! The demo's stage: a temporary directory with a home, a base, a `claude`, and a service on loopback.
 
+use super::super::claude::find_claude;
 use super::super::failure::Failure;
-use crate::adapters::claude_path::{self, Search};
 use crate::adapters::files::{PRIVATE_DIR, PRIVATE_FILE, create_private_dir, write_new};
 use crate::adapters::simulated::{AccountSpec, Resets, Service, WindowKind};
 use crate::contract::vars;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -64,7 +64,7 @@ impl Stage {
     pub(super) fn build(real: bool) -> Result<Self, Failure> {
         let failed = |e: io::Error| Failure::new(format!("cannot set the demo up: {e}"));
         let ccpd = std::env::current_exe().map_err(failed)?;
-        let real_claude = real.then(|| find_real(&ccpd)).transpose()?;
+        let real_claude = real.then(find_real).transpose()?;
         let root = make_root().map_err(failed)?;
         let service = Service::start().map_err(failed)?;
         let stand_in = root.join("bin/claude");
@@ -267,23 +267,9 @@ fn forget_keychain_items(root: &Path) {
     }
 }
 
-fn find_real(ccpd: &Path) -> Result<PathBuf, Failure> {
-    let forced = std::env::var_os(vars::CCP_CLAUDE);
-    let path = std::env::var_os("PATH");
-    let user_home = std::env::home_dir();
-    let cwd = std::env::current_dir().unwrap_or_default();
-    let own = [ccpd.to_owned(), ccpd.with_file_name("ccp")];
-    let search = Search {
-        forced: forced.as_deref().filter(|v| !v.is_empty()),
-        path: path.as_deref(),
-        cwd: &cwd,
-        user_home: user_home.as_deref(),
-        npm_prefixes: &[] as &[&OsStr],
-        own: &own,
-        skip: &[],
-    };
-    claude_path::find(&search)
-        .map_err(|e| Failure::new(e).hint("without --real the demo brings its own stand-in"))
+fn find_real() -> Result<PathBuf, Failure> {
+    let user_home = std::env::home_dir().unwrap_or_default();
+    find_claude(&user_home).map_err(|f| f.hint("without --real the demo brings its own stand-in"))
 }
 
 /// A new directory that only this user may enter. Its name is short: sockets may have to live in it.

@@ -10,16 +10,19 @@ use std::process::Command;
 /// The shells that are installed here, of those asked for.
 fn installed(names: &[&'static str]) -> Vec<&'static str> {
     let is_there = |name: &&&str| {
-        let found = Command::new("/bin/sh")
-            .args(["-c", &format!("command -v {name}")])
-            .output();
-        let there = found.is_ok_and(|o| o.status.success());
+        let there = is_installed(name);
         if !there {
             ccp_standin::skip(&format!("{name} is not installed"));
         }
         there
     };
     names.iter().filter(is_there).copied().collect()
+}
+
+fn is_installed(name: &str) -> bool {
+    let script = format!("command -v {name}");
+    let found = Command::new("/bin/sh").args(["-c", &script]).output();
+    found.is_ok_and(|o| o.status.success())
 }
 
 fn said(world: &World, shell: &str, script: &str) -> String {
@@ -63,7 +66,9 @@ fn every_shell_reads_the_variables_back_exactly() {
             "ccp env --shell fish 2>/dev/null | source; printf '%s' \"$CLAUDE_CONFIG_DIR\"";
         assert_eq!(said(&world, shell, script), dir);
     }
-    for shell in installed(&["nu"]) {
+    // No package of the usual sources brings this one: it is tried where a person has it.
+    if is_installed("nu") {
+        let shell = "nu";
         let script = "ccp env --shell json | from json | load-env; print -n $env.CLAUDE_CONFIG_DIR";
         assert_eq!(said(&world, shell, script), dir);
     }
