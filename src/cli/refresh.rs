@@ -1,5 +1,6 @@
 //! `ccp refresh`, and the sampling that other commands do on the way.
 
+use super::accounts;
 use super::claude;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 /// Runs `ccp refresh`. Quietly, as launches start it, another round that is under way is good enough.
 pub fn run(context: &Context, all: bool, quiet: bool) -> Outcome {
-    let mut store = context.open_store()?;
+    // A new database knows of no account, and publishing that would take away what launches still go by.
+    let mut store = accounts::open(context)?;
     let which = if all { Which::All } else { Which::Stale };
     if !quiet {
         let round = sample(context, &mut store, which, sampling::BOUND)?;

@@ -1,6 +1,6 @@
 //! `ccp run` and `ccp select` as whole programs: who is picked, what is said, and what happens when things are broken.
 
-use crate::support::{CCP, Pool, exec_probe, make_executable, put};
+use crate::support::{CCP, CCPD, Pool, exec_probe, make_executable, put};
 use ccp::adapters::clock;
 use ccp::adapters::files::Lock;
 use ccp::contract::paths::Home;
@@ -570,4 +570,15 @@ fn symlink_loops_on_the_way_do_no_harm() {
     let output = run(&pool, |c| _ = c.env("CCP_HOME", &looped));
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert!(Home::new(&looped).is_some());
+}
+
+#[test]
+fn a_refresh_without_a_database_leaves_launches_what_they_go_by() {
+    let pool = Pool::new(&[(10.0, 10.0)]);
+    let published = fs::read(pool.home.snapshot()).expect("reads");
+    let mut refresh = pool.command(CCPD);
+    let output = refresh.args(["refresh", "--quiet"]).output().expect("runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!pool.home.state_db().exists());
+    assert_eq!(fs::read(pool.home.snapshot()).expect("reads"), published);
 }
