@@ -215,6 +215,7 @@ impl<'m, 'a> Merge<'m, 'a> {
                 merge.outcome.problems.push(Problem::OpaqueProjects(which));
             }
         }
+        merge.outcome.merged.reserve(base.shared.len());
         merge.account_edits.keep_projects = account.projects_are_opaque();
         merge.base_edits.keep_projects = base.projects_are_opaque() || !back;
         merge

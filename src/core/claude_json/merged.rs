@@ -1,7 +1,7 @@
 //! What a merge leaves for the next one: per shared key the hash of the value that both sides held, never the value.
 
+use super::ids::IdMap;
 use crate::core::hash;
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// What both sides held after the last merge.
@@ -15,11 +15,14 @@ pub struct Merged {
     pub first_start: Option<u64>,
     /// The same of the base.
     pub base_first_start: Option<u64>,
-    pub(super) values: HashMap<u64, u64>,
+    pub(super) values: IdMap<u64>,
 }
 
 /// First line of the text form; another version's is as if it were not there.
 const HEAD: &str = "ccp merged 1";
+
+/// How long a line of the text form is: two numbers.
+const BYTES_OF_A_LINE: usize = 34;
 
 impl Merged {
     /// The hash of the value that both sides held at `slot`.
@@ -31,12 +34,17 @@ impl Merged {
         self.values.insert(slot, value);
     }
 
+    /// Makes room for so many more values.
+    pub(super) fn reserve(&mut self, values: usize) {
+        self.values.reserve(values);
+    }
+
     /// The text form: hexadecimal numbers alone.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("{HEAD}\nfingerprint {:x}\n", self.fingerprint);
         // Some thousand lines: room for them at once.
-        text.reserve(self.values.len() * 34);
+        text.reserve(self.values.len() * BYTES_OF_A_LINE);
         let named = [
             ("identity", self.identity),
             ("first-start", self.first_start),
@@ -67,6 +75,7 @@ impl Merged {
             return None;
         }
         let mut merged = Self::default();
+        merged.reserve(end / BYTES_OF_A_LINE);
         for line in lines {
             let (name, value) = line.split_once(' ')?;
             let value = u64::from_str_radix(value, 16).ok()?;

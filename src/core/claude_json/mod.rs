@@ -3,10 +3,12 @@
 
 mod document;
 pub mod identity;
+mod ids;
 pub mod keys;
 pub mod merge;
 mod merged;
 mod render;
+mod scan;
 mod side;
 
 pub use merged::Merged;

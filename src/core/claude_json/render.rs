@@ -122,6 +122,9 @@ fn quoted(key: &str) -> String {
     serde_json::to_string(key).expect("text is always JSON")
 }
 
+/// A new line and the deepest indentation that is written: a project's field.
+const INDENTED: &str = "\n      ";
+
 struct Writer {
     text: String,
     lines: bool,
@@ -137,10 +140,7 @@ impl Writer {
 
     fn line(&mut self, depth: usize) {
         if self.lines {
-            self.text.push('\n');
-            for _ in 0..depth {
-                self.text.push_str("  ");
-            }
+            self.text.push_str(&INDENTED[..1 + 2 * depth]);
         }
     }
 

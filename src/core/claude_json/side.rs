@@ -2,12 +2,11 @@
 
 use super::document::{Document, Field, PROJECTS, Project, unquoted};
 use super::identity::{Identity, identity_in};
+use super::ids::IdMap;
 use super::keys::{PROJECT_KEYS, Sharing, sharing};
 use crate::core::hash;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// One place whose value is shared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,31 +58,11 @@ pub(super) struct Shared<'a> {
     pub hash: u64,
 }
 
-/// Ids are hashes already: they need no hashing of their own.
-type Ids = BuildHasherDefault<IdHasher>;
-
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = hash::extend(self.0, bytes);
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-}
-
 /// The text of one side, taken apart.
 pub struct Side<'a> {
     pub(super) document: Document<'a>,
     pub(super) shared: Vec<Shared<'a>>,
-    by_id: HashMap<u64, usize, Ids>,
+    by_id: IdMap<usize>,
 }
 
 impl<'a> Side<'a> {
@@ -94,8 +73,12 @@ impl<'a> Side<'a> {
         let mut side = Self {
             document,
             shared: Vec::new(),
-            by_id: HashMap::default(),
+            by_id: IdMap::default(),
         };
+        // Few projects share more than that they are trusted.
+        let about = side.document.fields.len() + side.document.projects.len();
+        side.shared.reserve(about);
+        side.by_id.reserve(about);
         for at in 0..side.document.fields.len() {
             let field = side.document.fields[at];
             let key = field.key();
