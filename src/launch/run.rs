@@ -47,7 +47,8 @@ pub(super) fn run(arguments: &Arguments, first: usize, environment: &Environment
     let snapshot = &place.roster.snapshot;
     let changed =
         environment.for_claude(&claimed.account.dir, &snapshot.base(), &snapshot.keep_env);
-    tell(&place, environment, &claimed, &changed);
+    let sign_in = sign_in_note(arguments, first, &claimed.account.label);
+    tell(&place, environment, &claimed, &changed, sign_in);
     refresh_aside(&place);
     let error = execute::replace(
         &claude,
@@ -64,7 +65,13 @@ pub(super) fn run(arguments: &Arguments, first: usize, environment: &Environment
 }
 
 /// Puts the overlay in order and says what the person should know before claude takes over the terminal.
-fn tell(place: &Place, environment: &Environment, claimed: &Claim, changed: &Changed) {
+fn tell(
+    place: &Place,
+    environment: &Environment,
+    claimed: &Claim,
+    changed: &Changed,
+    sign_in: Option<String>,
+) {
     let mut lines = environment::remarks(environment, &place.home, &place.roster.snapshot.base());
     lines.extend(environment::removal_line(&changed.removed));
     if place.roster.snapshot.api_key_helper {
@@ -72,7 +79,21 @@ fn tell(place: &Place, environment: &Environment, claimed: &Claim, changed: &Cha
     }
     lines.extend(overlay::ensure(&place.roster, claimed));
     lines.extend(announce::lines(&place.roster, claimed, place.now));
+    lines.extend(sign_in);
     lines.iter().for_each(|line| say(line));
+}
+
+/// Behind the alias, claude's own sign-in commands concern the account that was picked, which may not be who is meant.
+fn sign_in_note(arguments: &Arguments, first: usize, label: &str) -> Option<String> {
+    let mut words = arguments.texts(first);
+    let command = match (words.next()?, words.next()) {
+        ("auth", Some(what @ ("login" | "logout"))) => format!("auth {what}"),
+        ("setup-token", _) => "setup-token".to_owned(),
+        _ => return None,
+    };
+    Some(format!(
+        "note: `{command}` is about {label} alone; `ccp login NAME` chooses, `command claude` is plain claude"
+    ))
 }
 
 fn find_claude(place: &Place, environment: &Environment) -> Result<PathBuf, Failure> {

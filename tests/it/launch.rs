@@ -75,6 +75,18 @@ fn a_first_argument_with_a_dash_needs_no_run() {
 }
 
 #[test]
+fn signing_out_behind_the_alias_says_whom_it_is_about() {
+    let pool = Pool::new(&[(1.0, 1.0)]);
+    let output = run(&pool, |c| _ = c.args(["auth", "logout"]));
+    assert!(
+        text(&output.stderr).contains("`auth logout` is about label1 alone"),
+        "{output:?}"
+    );
+    let output = run(&pool, |c| _ = c.args(["auth", "status"]));
+    assert!(!text(&output.stderr).contains("note:"), "{output:?}");
+}
+
+#[test]
 fn an_account_can_be_named_in_every_way() {
     let pool = Pool::new(&[(10.0, 10.0), (90.0, 10.0)]);
     for reference in ["2", "acct-02", "label2", "LABEL2", "person2@example.test"] {
