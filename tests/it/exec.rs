@@ -1,6 +1,6 @@
 //! Exec fidelity: what a program inherits through `ccp run` is what it inherits from a direct exec.
 
-use crate::support::{CCP, CCPD, Pool, exec_probe, make_executable, put};
+use crate::support::{CCP, CCPD, Pool, copy_executable, exec_probe, put, put_executable};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -388,8 +388,7 @@ fn nothing_is_left_beside_the_session() {
         &serde_json::to_vec(&pool.snapshot).expect("serialises"),
     );
     let script = pool.user_home().join("claude");
-    put(&script, b"#!/bin/sh\ncat /proc/$$/task/$$/children\n");
-    make_executable(&script);
+    put_executable(&script, b"#!/bin/sh\ncat /proc/$$/task/$$/children\n");
     let output = pool
         .command(CCP)
         .arg("run")
@@ -426,13 +425,12 @@ fn ccp_never_executes_itself() {
 
     // A wrapper behind it on PATH that is no claude either, and then the real thing.
     fs::remove_file(&link).expect("removes");
-    put(
+    put_executable(
         &link,
         format!("#!/bin/sh\nexec ccp run \"$@\"\n# {CCP}\n").as_bytes(),
     );
-    make_executable(&link);
     let real = pool.work_dir("real");
-    fs::copy(exec_probe(), real.join("claude")).expect("copies");
+    copy_executable(exec_probe(), &real.join("claude"));
     let mut path = bin.clone().into_os_string();
     path.push(":");
     path.push(&real);
@@ -456,11 +454,10 @@ fn a_wrapper_that_cannot_be_told_is_noticed_when_it_leads_back() {
     let wrapper = bin.join("claude");
     // Longer than what is looked at, so that its last line is not seen.
     let filler = "# filler\n".repeat(1_000);
-    put(
+    put_executable(
         &wrapper,
         format!("#!/bin/sh\n{filler}exec {CCP} run \"$@\"\n").as_bytes(),
     );
-    make_executable(&wrapper);
     let output = pool
         .command(CCP)
         .arg("run")
@@ -470,7 +467,7 @@ fn a_wrapper_that_cannot_be_told_is_noticed_when_it_leads_back() {
     assert_eq!(output.status.code(), Some(127), "{output:?}");
 
     let real = pool.work_dir("real");
-    fs::copy(exec_probe(), real.join("claude")).expect("copies");
+    copy_executable(exec_probe(), &real.join("claude"));
     let out = pool.user_home().join("facts");
     let path = format!("{}:{}", bin.display(), real.display());
     let output = pool
@@ -492,8 +489,7 @@ fn a_wrapper_that_cannot_be_told_is_noticed_when_it_leads_back() {
 fn a_script_without_an_interpreter_line_runs_as_from_a_shell() {
     let pool = Pool::new(&[(10.0, 10.0)]);
     let script = pool.user_home().join("claude");
-    put(&script, b"echo \"$# $1\"\n");
-    make_executable(&script);
+    put_executable(&script, b"echo \"$# $1\"\n");
     let output = pool
         .command(CCP)
         .args(["run", "a b"])
@@ -507,8 +503,7 @@ fn a_script_without_an_interpreter_line_runs_as_from_a_shell() {
 fn what_cannot_be_executed_leaves_no_lease() {
     let pool = Pool::new(&[(10.0, 10.0)]);
     let broken = pool.user_home().join("claude");
-    put(&broken, b"#!/no/such/interpreter\n");
-    make_executable(&broken);
+    put_executable(&broken, b"#!/no/such/interpreter\n");
     let output = pool
         .command(CCP)
         .arg("run")

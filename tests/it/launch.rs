@@ -1,6 +1,6 @@
 //! `ccp run` and `ccp select` as whole programs: who is picked, what is said, and what happens when things are broken.
 
-use crate::support::{CCP, CCPD, Pool, exec_probe, make_executable, put};
+use crate::support::{CCP, CCPD, Pool, copy_executable, exec_probe, put, put_executable};
 use ccp::adapters::clock;
 use ccp::adapters::files::Lock;
 use ccp::contract::paths::Home;
@@ -17,8 +17,7 @@ use std::time::Duration;
 /// A claude that says under which account it runs, and ends.
 fn teller(pool: &Pool) -> std::path::PathBuf {
     let path = pool.user_home().join("teller");
-    put(&path, b"#!/bin/sh\nprintf '%s\\n' \"$CLAUDE_CONFIG_DIR\"\n");
-    make_executable(&path);
+    put_executable(&path, b"#!/bin/sh\nprintf '%s\\n' \"$CLAUDE_CONFIG_DIR\"\n");
     path
 }
 
@@ -179,11 +178,10 @@ fn ten_launches_at_once_spread() {
     ]);
     // Sessions that stay alive until their standard input is closed.
     let claude = pool.user_home().join("lingering");
-    put(
+    put_executable(
         &claude,
         b"#!/bin/sh\nprintf '%s\\n' \"$CLAUDE_CONFIG_DIR\"\nread line\n",
     );
-    make_executable(&claude);
     let dirs: Vec<_> = (0..10).map(|n| pool.work_dir(&format!("dir{n}"))).collect();
     let start = |dir: &Path| -> Child {
         let mut command = pool.command(CCP);
@@ -498,7 +496,7 @@ fn a_home_that_cannot_be_written_still_launches() {
     open(&pool.home.leases(), 0o555);
     let teller = teller(&pool);
     let exe = pool.user_home().join("ccp");
-    fs::copy(CCP, &exe).expect("copies");
+    copy_executable(CCP, &exe);
     let mut command = pool.command(&exe);
     command.arg("run").env("CCP_CLAUDE", teller);
     if running_as_root() {
@@ -544,7 +542,7 @@ fn select_prints_the_directory_and_nothing_else() {
 fn a_missing_sibling_is_named() {
     let pool = Pool::new(&[(10.0, 10.0)]);
     let alone = pool.work_dir("alone").join("ccp");
-    fs::copy(CCP, &alone).expect("copies");
+    copy_executable(CCP, &alone);
     let output = pool.command(&alone).arg("status").output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
     let expected = format!("cannot run {}", alone.with_file_name("ccpd").display());
@@ -565,7 +563,7 @@ fn symlink_loops_on_the_way_do_no_harm() {
     let bin = pool.work_dir("bin");
     std::os::unix::fs::symlink(bin.join("claude"), bin.join("claude")).expect("links");
     let real = pool.work_dir("real");
-    fs::copy(exec_probe(), real.join("claude")).expect("copies");
+    copy_executable(exec_probe(), &real.join("claude"));
     let path = format!("{}:{}", bin.display(), real.display());
     let out = pool.user_home().join("facts");
     let output = pool

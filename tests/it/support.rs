@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
@@ -181,10 +181,34 @@ pub fn put(path: &Path, contents: &[u8]) {
         .expect("writes the file");
 }
 
-/// Makes a file executable.
-pub fn make_executable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("sets the mode");
+/// Writes an executable. Another process does it: a descriptor of ours, open for writing and inherited by whatever
+/// another test starts at that moment, would make the file "busy" for an instant.
+pub fn put_executable(path: &Path, contents: &[u8]) {
+    let script = "cat > \"$1\" && chmod 755 \"$1\"";
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", script, "sh"])
+        .arg(path)
+        .stdin(Stdio::piped());
+    let mut child = command.spawn().expect("starts a shell");
+    let mut pipe = child.stdin.take().expect("piped");
+    pipe.write_all(contents).expect("passes the contents on");
+    drop(pipe);
+    assert!(
+        child.wait().expect("ends").success(),
+        "{} is written",
+        path.display()
+    );
+}
+
+/// Copies an executable, for the same reason by another process.
+pub fn copy_executable(from: impl AsRef<Path>, to: &Path) {
+    let status = Command::new("cp").arg(from.as_ref()).arg(to).status();
+    assert!(
+        status.expect("runs cp").success(),
+        "{} is copied",
+        to.display()
+    );
 }
 
 /// The probe program, compiled once per test run.

@@ -3,7 +3,7 @@
 
 mod screen;
 
-use crate::support::{CCPD, Pool, make_executable, put};
+use crate::support::{CCPD, Pool, put_executable};
 use ccp::adapters::clock;
 use ccp::adapters::files;
 use ccp::adapters::leases;
@@ -259,8 +259,7 @@ fn times_are_those_of_the_zone_that_the_person_names() {
 fn a_client_that_hangs_up_ends_nothing_but_itself() {
     let seen = Seen::new(&[(22.0, 46.0), (30.0, 46.0), (40.0, 46.0)]);
     let client = seen.pool.user_home().join("client");
-    put(&client, b"#!/bin/sh\nexec 0<&-\nexit 1\n");
-    make_executable(&client);
+    put_executable(&client, b"#!/bin/sh\nexec 0<&-\nexit 1\n");
     for _ in 0..10 {
         let output = seen
             .ccpd(&["status", "--plain", "--live"])

@@ -1,7 +1,7 @@
 //! The full screen in a real terminal, which tmux plays.
 
 use super::{Seen, id};
-use crate::support::{CCPD, make_executable, put};
+use crate::support::{CCPD, put, put_executable};
 use ccp::adapters::files;
 use std::path::PathBuf;
 use std::process::Command;
@@ -167,8 +167,7 @@ const CLIENT: &str = "#!/bin/sh\necho \"asked for $*\"\nread answer\nexit 1\n";
 fn a_sign_in_has_the_terminal_to_itself_and_the_screen_comes_back() {
     let seen = Seen::new(&[(22.0, 46.0)]);
     let client = seen.pool.user_home().join("client");
-    put(&client, CLIENT.as_bytes());
-    make_executable(&client);
+    put_executable(&client, CLIENT.as_bytes());
     let Some(terminal) = Terminal::open(&seen, 80, 24) else {
         return;
     };
@@ -194,12 +193,11 @@ fn keys_are_heard_while_accounts_are_sampled() {
     let seen = Seen::new(&[(22.0, 46.0), (30.0, 46.0)]);
     let home = seen.pool.user_home();
     let (client, gate) = (home.join("client"), home.join("gate"));
-    put(
+    put_executable(
         &client,
         SLOW.replace("GATE", gate.to_str().expect("text"))
             .as_bytes(),
     );
-    make_executable(&client);
     let Some(terminal) = Terminal::open(&seen, 80, 24) else {
         return;
     };
