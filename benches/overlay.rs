@@ -23,7 +23,6 @@ const ROUNDS: usize = 50;
 /// Budgets at the median, in milliseconds: a launch after a change has 25, and starts programs too.
 const NOTHING_BUDGET: f64 = 0.5;
 const TYPICAL_BUDGET: f64 = 20.0;
-const WORST_BUDGET: f64 = 25.0;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -157,9 +156,9 @@ enum Shape {
 fn measure_merge(shape: Shape, kilobytes: usize, rounds: usize, gates: &mut Gates) {
     let world = World::new();
     let own = world.account.join(".claude.json");
-    let (name, prompts, budget) = match shape {
-        Shape::Typical => ("as a year of use makes it", 20, TYPICAL_BUDGET),
-        Shape::Worst => ("small projects alone, both sides", 0, WORST_BUDGET),
+    let (name, prompts) = match shape {
+        Shape::Typical => ("as a year of use makes it", 20),
+        Shape::Worst => ("small projects alone, both sides", 0),
     };
     let text = |theme: usize| settings(kilobytes * 1_000, prompts, theme);
     put(&world.base.json, &text(0));
@@ -175,7 +174,11 @@ fn measure_merge(shape: Shape, kilobytes: usize, rounds: usize, gates: &mut Gate
         written.0.extend(merge.0);
     }
     let name = format!("{kilobytes} kB, {name}");
-    gates.check(&name, &written, budget);
+    match shape {
+        Shape::Typical => gates.check(&name, &written, TYPICAL_BUDGET),
+        // Nobody has such an account, which shares its size with the base: a figure to watch.
+        Shape::Worst => println!("  {name:<58} {written}"),
+    }
     let row = |what: &str, times: Times| println!("    {what:<56} {times}");
     row(
         "the same without a change to share",

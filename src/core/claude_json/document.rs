@@ -1,8 +1,10 @@
 //! The text of a `.claude.json`, taken apart in one pass and put together again. Values are never interpreted: each is
 //! a slice of the text it came from, so that what is not changed is written back byte for byte.
 
-use super::scan::Scanner;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 /// The one key whose value is taken apart further.
@@ -29,10 +31,8 @@ impl<'a> Field<'a> {
 
 /// A key without quotes and escapes. One that no text can hold (half of a surrogate pair) stays as it is written.
 pub(super) fn unquoted(raw_key: &str) -> Cow<'_, str> {
-    let inner = raw_key
-        .strip_prefix('"')
-        .and_then(|k| k.strip_suffix('"'))
-        .unwrap_or(raw_key);
+    let end = raw_key.len().saturating_sub(1);
+    let inner = raw_key.get(1..end).unwrap_or(raw_key);
     if !inner.as_bytes().contains(&b'\\') {
         return Cow::Borrowed(inner);
     }
@@ -75,37 +75,20 @@ impl<'a> Document<'a> {
 
     fn parse_as(text: &'a str, open_projects: bool) -> Option<Self> {
         let mut document = Self::default();
-        let mut scanner = Scanner::new(text);
-        scanner.object(|scanner, raw_key| {
-            if open_projects && unquoted(raw_key) == PROJECTS {
-                if document.projects_at.is_some() {
-                    return None;
-                }
-                document.projects_at = Some(document.fields.len());
-                // In a file of megabytes most is projects; one growth too few or many does not matter.
-                let fields = text.len() / BYTES_OF_A_FIELD;
-                document.project_fields.reserve(fields);
-                return document.pass_projects(scanner);
-            }
-            let value = scanner.value()?;
-            document.fields.push(Field { raw_key, value });
-            Some(())
-        })?;
-        scanner.is_at_end().then_some(document)
-    }
-
-    fn pass_projects(&mut self, scanner: &mut Scanner<'a>) -> Option<()> {
-        scanner.object(|scanner, raw_path| {
-            let start = self.project_fields.len();
-            scanner.object(|scanner, raw_key| {
-                let value = scanner.value()?;
-                self.project_fields.push(Field { raw_key, value });
-                Some(())
-            })?;
-            let fields = start..self.project_fields.len();
-            self.projects.push(Project { raw_path, fields });
-            Some(())
-        })
+        if open_projects {
+            // In a file of megabytes most is projects; one growth too few or many does not matter.
+            document
+                .project_fields
+                .reserve(text.len() / BYTES_OF_A_FIELD);
+        }
+        let mut json = serde_json::Deserializer::from_str(text);
+        let top = Top {
+            document: &mut document,
+            open_projects,
+        };
+        top.deserialize(&mut json).ok()?;
+        json.end().ok()?;
+        Some(document)
     }
 
     /// The value of a top-level key; of a key that is there twice the last, as in JavaScript.
@@ -117,6 +100,97 @@ impl<'a> Document<'a> {
     /// The fields of one project.
     pub fn fields_of(&self, project: &Project<'a>) -> &[Field<'a>] {
         &self.project_fields[project.fields.clone()]
+    }
+}
+
+struct Top<'d, 'a> {
+    document: &'d mut Document<'a>,
+    open_projects: bool,
+}
+
+impl<'a> DeserializeSeed<'a> for Top<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Top<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(raw_key) = map.next_key::<&RawValue>()?.map(RawValue::get) {
+            if self.open_projects && unquoted(raw_key) == PROJECTS {
+                if self.document.projects_at.is_some() {
+                    return Err(A::Error::custom("projects is there twice"));
+                }
+                self.document.projects_at = Some(self.document.fields.len());
+                map.next_value_seed(Projects(self.document))?;
+            } else {
+                let value = map.next_value::<&RawValue>()?.get();
+                self.document.fields.push(Field { raw_key, value });
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Projects<'d, 'a>(&'d mut Document<'a>);
+
+impl<'a> DeserializeSeed<'a> for Projects<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Projects<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of projects")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(raw_path) = map.next_key::<&RawValue>()?.map(RawValue::get) {
+            let start = self.0.project_fields.len();
+            map.next_value_seed(Fields(&mut self.0.project_fields))?;
+            let fields = start..self.0.project_fields.len();
+            self.0.projects.push(Project { raw_path, fields });
+        }
+        Ok(())
+    }
+}
+
+struct Fields<'d, 'a>(&'d mut Vec<Field<'a>>);
+
+impl<'a> DeserializeSeed<'a> for Fields<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Fields<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of a project's fields")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(raw_key) = map.next_key::<&RawValue>()?.map(RawValue::get) {
+            let value = map.next_value::<&RawValue>()?.get();
+            self.0.push(Field { raw_key, value });
+        }
+        Ok(())
     }
 }
 

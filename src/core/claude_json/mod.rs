@@ -8,7 +8,6 @@ pub mod keys;
 pub mod merge;
 mod merged;
 mod render;
-mod scan;
 mod side;
 
 pub use merged::Merged;

@@ -113,14 +113,23 @@ pub(super) fn render(document: &Document<'_>, edits: &Edits<'_>) -> String {
     out.text
 }
 
+/// No less than what the document takes as it is: a text that outgrows its room is copied.
 fn size(document: &Document<'_>) -> usize {
-    let all = document.fields.iter().chain(&document.project_fields);
-    all.map(|f| f.raw_key.len() + f.value.len() + 12).sum()
+    let fields = document.fields.iter().chain(&document.project_fields);
+    let fields: usize = fields
+        .map(|f| f.raw_key.len() + f.value.len() + BYTES_AROUND)
+        .sum();
+    let projects = document.projects.iter();
+    let projects: usize = projects.map(|p| p.raw_path.len() + 2 * BYTES_AROUND).sum();
+    fields + projects
 }
 
 fn quoted(key: &str) -> String {
     serde_json::to_string(key).expect("text is always JSON")
 }
+
+/// The most that stands around a key and its value: comma, new line, indentation, colon.
+const BYTES_AROUND: usize = 10;
 
 /// A new line and the deepest indentation that is written: a project's field.
 const INDENTED: &str = "\n      ";
