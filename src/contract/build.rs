@@ -8,16 +8,19 @@ pub const LAUNCHER: &str = concat!("ccp launcher ", env!("CARGO_PKG_VERSION"), "
 pub fn launcher_version(executable: &[u8]) -> Option<String> {
     const MARK: &[u8] = b"ccp launcher ";
     let is_version = |b: &u8| b.is_ascii_alphanumeric() || b"-+.".contains(b);
-    executable.windows(MARK.len()).enumerate().find_map(|(at, found)| {
-        if found != MARK {
-            return None;
-        }
-        let rest = &executable[at + MARK.len()..];
-        let length = rest.iter().take_while(|b| is_version(b)).count();
-        let text = std::str::from_utf8(&rest[..length]).ok()?;
-        let numbered = text.starts_with(|c: char| c.is_ascii_digit());
-        (numbered && rest.get(length) == Some(&b' ')).then(|| text.to_owned())
-    })
+    executable
+        .windows(MARK.len())
+        .enumerate()
+        .find_map(|(at, found)| {
+            if found != MARK {
+                return None;
+            }
+            let rest = &executable[at + MARK.len()..];
+            let length = rest.iter().take_while(|b| is_version(b)).count();
+            let text = std::str::from_utf8(&rest[..length]).ok()?;
+            let numbered = text.starts_with(|c: char| c.is_ascii_digit());
+            (numbered && rest.get(length) == Some(&b' ')).then(|| text.to_owned())
+        })
 }
 
 #[cfg(test)]
@@ -28,7 +31,10 @@ mod tests {
     fn the_version_is_read_from_the_bytes() {
         let rows: [(&[u8], Option<&str>); 5] = [
             (b"\x7fELF..ccp launcher 0.1.0 needs..", Some("0.1.0")),
-            (b"ccp launcher ccp launcher 1.2.3-rc.1 x", Some("1.2.3-rc.1")),
+            (
+                b"ccp launcher ccp launcher 1.2.3-rc.1 x",
+                Some("1.2.3-rc.1"),
+            ),
             (b"ccp launcher 0.1.0", None),
             (b"ccp launcher  ", None),
             (b"", None),

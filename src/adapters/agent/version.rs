@@ -123,6 +123,9 @@ mod tests {
         let environment = Environment::for_account(std::env::vars_os(), dir.path());
         let bound = Duration::from_millis(50);
         let answer = ask(&script, dir.path(), &environment, bound);
-        assert!(matches!(answer, Err(VersionError::Hang { .. })), "{answer:?}");
+        assert!(
+            matches!(answer, Err(VersionError::Hang { .. })),
+            "{answer:?}"
+        );
     }
 }

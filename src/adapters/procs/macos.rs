@@ -137,7 +137,10 @@ pub(super) fn is_called(pid: u32, program: &str) -> bool {
     process_arguments(pid).is_some_and(|bytes| {
         // The number of arguments, the executable's path, NULs, then the first argument.
         let rest = bytes.get(4..).unwrap_or_default();
-        let first = rest.split(|b| *b == 0).skip(1).find(|word| !word.is_empty());
+        let first = rest
+            .split(|b| *b == 0)
+            .skip(1)
+            .find(|word| !word.is_empty());
         super::environment::names(first.unwrap_or_default(), program)
     })
 }
