@@ -77,21 +77,21 @@ impl Finding {
         }
     }
 
-    /// Worth knowing; the hint is the next step.
-    pub fn note(found: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// Worth knowing, and what can be done about it.
+    pub fn note(found: impl Into<String>, remedy: impl Into<Remedy>) -> Self {
         Self {
             verdict: Verdict::Note,
             found: found.into(),
-            remedy: Remedy::Hint(hint.into()),
+            remedy: remedy.into(),
         }
     }
 
-    /// A problem that a person has to solve; the hint is the next step.
-    pub fn problem(found: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// A problem, and what can be done about it.
+    pub fn problem(found: impl Into<String>, remedy: impl Into<Remedy>) -> Self {
         Self {
             verdict: Verdict::Problem,
             found: found.into(),
-            remedy: Remedy::Hint(hint.into()),
+            remedy: remedy.into(),
         }
     }
 
@@ -99,13 +99,6 @@ impl Finding {
         if let Remedy::Fix(mend) = &self.remedy {
             self.remedy = Remedy::Hint(mend.by_hand());
         }
-    }
-
-    /// The same, to be solved by this.
-    #[must_use]
-    pub fn mended_by(mut self, mend: Mend) -> Self {
-        self.remedy = Remedy::Fix(mend);
-        self
     }
 }
 
@@ -118,6 +111,24 @@ pub enum Remedy {
     Fix(Mend),
     /// A person does this.
     Hint(String),
+}
+
+impl From<Mend> for Remedy {
+    fn from(mend: Mend) -> Self {
+        Self::Fix(mend)
+    }
+}
+
+impl From<String> for Remedy {
+    fn from(hint: String) -> Self {
+        Self::Hint(hint)
+    }
+}
+
+impl From<&str> for Remedy {
+    fn from(hint: &str) -> Self {
+        Self::Hint(hint.to_owned())
+    }
 }
 
 /// What `--fix` can do. None of it touches a login, or a file that a person made.

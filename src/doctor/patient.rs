@@ -90,17 +90,10 @@ impl<'s> Patient<'s> {
         let settings = load_settings(home);
         let known = settings.clone().unwrap_or_default();
         let base = known.base(&surroundings.user_home);
-        let database = if fs::symlink_metadata(home.state_db()).is_err() {
-            Database::Missing
-        } else {
-            Store::open(home).map_or_else(Database::Refused, |s| Database::Open(Box::new(s)))
-        };
-        let (accounts, may_stay) = match &database {
-            Database::Open(store) => (
-                store.accounts().unwrap_or_default(),
-                matches!(store.meta(Meta::ForeignFilesMayStay), Ok(Some(_))),
-            ),
-            Database::Missing | Database::Refused(_) => (Vec::new(), false),
+        let (database, accounts) = open(home);
+        let may_stay = match &database {
+            Database::Open(store) => matches!(store.meta(Meta::ForeignFilesMayStay), Ok(Some(_))),
+            Database::Missing | Database::Refused(_) => false,
         };
         let overlays = accounts
             .iter()
@@ -153,6 +146,16 @@ impl<'s> Patient<'s> {
             text => text.map_err(|e| e.to_string()),
         };
         Some(text.and_then(|t| serde_json::from_str(&t).map_err(|e| e.to_string())))
+    }
+}
+
+fn open(home: &Home) -> (Database, Vec<Account>) {
+    if fs::symlink_metadata(home.state_db()).is_err() {
+        return (Database::Missing, Vec::new());
+    }
+    match Store::open(home).and_then(|store| Ok((store.accounts()?, store))) {
+        Ok((accounts, store)) => (Database::Open(Box::new(store)), accounts),
+        Err(error) => (Database::Refused(error), Vec::new()),
     }
 }
 

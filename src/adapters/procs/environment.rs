@@ -37,6 +37,8 @@ pub fn running_under(name: &str, dir: &Path) -> io::Result<Vec<u32>> {
 pub struct Running {
     /// Its number.
     pub pid: u32,
+    /// Its parent's.
+    pub parent: u32,
     /// The value of the variable that was asked for.
     pub value: Option<OsString>,
 }
@@ -54,6 +56,7 @@ pub fn running_program(program: &str, name: &str) -> io::Result<Vec<Running>> {
         .filter(|s| called.contains(&s.pid) && !called.contains(&s.parent))
         .map(|s| Running {
             pid: s.pid,
+            parent: s.parent,
             value: s.value.map(OsString::from_vec),
         })
         .collect();
@@ -142,6 +145,7 @@ mod tests {
         }
         let expected = Running {
             pid: child.id(),
+            parent: std::process::id(),
             value: Some("/of/its/own".into()),
         };
         assert_eq!(find(), [expected]);

@@ -247,32 +247,33 @@ pub const LOGIN_AGE: Check = Check {
     question: "will every login last?",
     look: |patient| {
         let known = patient.accounts.iter();
-        let findings = known
-            .filter_map(|account| {
-                let old = patient.now().since(signed_in_at(patient, account)?);
-                let text = format!("{}: signed in {} ago", account.label, age(old));
-                Some(if old >= OLD_LOGIN {
-                    let hint = format!(
-                        "logins end about 30 days after sign-in: {}",
-                        sign_in_again(account)
-                    );
-                    Finding::note(text, hint)
-                } else {
-                    Finding::ok(text)
-                })
-            })
-            .collect();
-        or_ok(findings, "no sign-in is known")
+        let findings = known.filter_map(|account| login_age(patient, account));
+        or_ok(findings.collect(), "no sign-in is known")
     },
 };
 
-/// When it was signed in: as recorded, else when claude last wrote the login.
-fn signed_in_at(patient: &Patient<'_>, account: &Account) -> Option<Timestamp> {
-    let written = || match creds::presence(patient.home(), account.id) {
+fn login_age(patient: &Patient<'_>, account: &Account) -> Option<Finding> {
+    let label = &account.label;
+    // A sign-in that ccp did not see is at least as old as the last renewal, which is when claude wrote the login.
+    let (since, what) = match account.signed_in_at {
+        Some(at) => (at, "signed in"),
+        None => (written_at(patient, account)?, "login last written"),
+    };
+    let old = patient.now().since(since);
+    let text = format!("{label}: {what} {} ago", age(old));
+    if old < OLD_LOGIN {
+        return Some(Finding::ok(text));
+    }
+    let again = sign_in_again(account);
+    let hint = format!("logins end about 30 days after sign-in: {again}");
+    Some(Finding::note(text, hint))
+}
+
+fn written_at(patient: &Patient<'_>, account: &Account) -> Option<Timestamp> {
+    match creds::presence(patient.home(), account.id) {
         Presence::Present(stamp) if stamp.modified_ns > 0 => {
             Some(Timestamp::from_unix_ms(stamp.modified_ns / 1_000_000))
         }
         _ => None,
-    };
-    account.signed_in_at.or_else(written)
+    }
 }

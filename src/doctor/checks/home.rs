@@ -1,6 +1,6 @@
 //! The home: whose it is, who may enter it, whether there is room, and what was left lying about in it.
 
-use super::or_ok;
+use super::{is_older, or_ok};
 use crate::adapters::files::{PRIVATE_DIR, PRIVATE_FILE};
 use crate::adapters::procs;
 use crate::doctor::{Check, Finding, Mend, Patient};
@@ -9,11 +9,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Below this much free space the next samples may not fit.
 const SCARCE: u64 = 500 * 1_000_000;
 /// Below this much, claude's own transcripts soon will not.
 const NONE_LEFT: u64 = 50 * 1_000_000;
+/// Nothing of ours takes this long to write, on whichever machine that shares the home.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(600);
 /// The most entries of a directory that are looked at.
 const MAX_ENTRIES: usize = 10_000;
 
@@ -96,8 +99,10 @@ fn open_to_others(path: &Path, wanted: u32) -> Option<Finding> {
     // The owner needs all of a directory, too.
     let is_wrong = mode & 0o077 != 0 || mode & wanted != wanted;
     is_wrong.then(|| {
-        Finding::problem(format!("{} is {mode:04o}", path.display()), "")
-            .mended_by(Mend::Mode(path.to_owned(), wanted))
+        Finding::problem(
+            format!("{} is {mode:04o}", path.display()),
+            Mend::Mode(path.to_owned(), wanted),
+        )
     })
 }
 
@@ -149,10 +154,12 @@ fn temporary(patient: &Patient<'_>) -> Vec<Finding> {
     let dirs = [home.path().to_owned(), home.accounts(), home.inbox()];
     let left = dirs.iter().flat_map(|dir| entries(dir));
     let findings = left
-        .filter(|path| is_left_over(path))
+        .filter(|path| is_left_over(path) && is_older(path, WRITTEN_WITHIN, patient.now()))
         .map(|path| {
-            Finding::note(format!("{} was never finished", path.display()), "")
-                .mended_by(Mend::RemoveFile(path))
+            Finding::note(
+                format!("{} was never finished", path.display()),
+                Mend::RemoveFile(path),
+            )
         })
         .collect();
     or_ok(findings, "none")
@@ -195,8 +202,10 @@ fn trash(patient: &Patient<'_>) -> Vec<Finding> {
         .into_iter()
         .filter(is_trash)
         .map(|path| {
-            Finding::note(format!("{} is left of one", path.display()), "")
-                .mended_by(Mend::RemoveTrash)
+            Finding::note(
+                format!("{} is left of one", path.display()),
+                Mend::RemoveTrash,
+            )
         })
         .collect();
     or_ok(findings, "no")

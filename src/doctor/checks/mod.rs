@@ -11,6 +11,10 @@ pub mod shells;
 pub mod state;
 
 use super::{Check, Finding};
+use crate::core::time::Timestamp;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// Every check. `docs/doctor.md` has the same list with the meaning of each.
@@ -65,6 +69,12 @@ fn or_ok(findings: Vec<Finding>, ok: impl Into<String>) -> Vec<Finding> {
 pub(super) fn count(number: usize, what: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {what}{s}")
+}
+
+/// Whether nobody has written the file for this long. By the file's own time, which has whole seconds.
+fn is_older(path: &Path, than: Duration, now: Timestamp) -> bool {
+    let modified = fs::symlink_metadata(path).map(|m| m.mtime().saturating_mul(1000));
+    modified.is_ok_and(|ms| now.since(Timestamp::from_unix_ms(ms)) > than)
 }
 
 /// A duration in its largest whole unit.

@@ -24,7 +24,7 @@ pub const PERMISSIONS: Check = Check {
                 };
                 let text = format!("{} is {mode:04o}", found.path.display());
                 let mend = Mend::Mode(found.path.clone(), wanted);
-                Some(Finding::problem(text, "").mended_by(mend))
+                Some(Finding::problem(text, mend))
             }
             _ => None,
         })
@@ -42,12 +42,11 @@ pub const PRIVATE: Check = Check {
                 let text = format!("{} is a link to {}", path.display(), target.display());
                 let name = path.file_name().unwrap_or_default();
                 let is_state = name == ".claude.json";
-                let problem = Finding::problem(text, format!("remove the link {path:?}"));
-                if is_state || *target == patient.base.dir.join(name) {
-                    Some(problem.mended_by(Mend::Sync(account.id)))
+                Some(if is_state || *target == patient.base.dir.join(name) {
+                    Finding::problem(text, Mend::Sync(account.id))
                 } else {
-                    Some(problem)
-                }
+                    Finding::problem(text, format!("remove the link {path:?}"))
+                })
             }
             Wrong::LegacyIdentity => Some(Finding::note(
                 format!("{} is read instead of .claude.json", found.path.display()),
@@ -73,19 +72,17 @@ fn look_at_link(patient: &Patient<'_>, account: &Account, found: &Found) -> Opti
     let path = &found.path;
     let mend = Mend::Sync(account.id);
     match &found.verdict {
-        Wrong::MissingLink => {
-            Some(Finding::problem(format!("{path:?} is missing"), "").mended_by(mend))
-        }
+        Wrong::MissingLink => Some(Finding::problem(format!("{path:?} is missing"), mend)),
         Wrong::StaleLink => {
             let text = format!("{path:?} leads nowhere");
-            Some(Finding::problem(text, "").mended_by(mend))
+            Some(Finding::problem(text, mend))
         }
         Wrong::WrongTarget(target) => {
             let text = format!("{path:?} leads to {target:?}");
             let moved = leads_to_former_base(patient, account, target)
                 || is_for_the_base(patient, path, target);
             Some(if moved {
-                Finding::problem(text, "").mended_by(mend)
+                Finding::problem(text, mend)
             } else {
                 let hint = "remove the link and run `ccp sync`, unless you made it on purpose";
                 Finding::note(text, hint)
@@ -94,7 +91,7 @@ fn look_at_link(patient: &Patient<'_>, account: &Account, found: &Found) -> Opti
         Wrong::Unreadable(kind) if *path == patient.base.dir => {
             let text = format!("the base {path:?} cannot be listed ({kind})");
             Some(if *kind == std::io::ErrorKind::NotFound {
-                Finding::problem(text, "").mended_by(mend)
+                Finding::problem(text, mend)
             } else {
                 Finding::problem(text, "make it readable, or set `[overlay] base`")
             })
@@ -133,7 +130,7 @@ pub const STRAYS: Check = Check {
             match found.verdict {
                 Wrong::Stray => {
                     let text = format!("{:?} is {}'s alone", found.path, account.label);
-                    Some(Finding::problem(text, "").mended_by(Mend::Sync(account.id)))
+                    Some(Finding::problem(text, Mend::Sync(account.id)))
                 }
                 _ => None,
             }

@@ -28,8 +28,11 @@ fn processes(patient: &Patient<'_>) -> Vec<Finding> {
     let leases = leases::list(&patient.home().leases())
         .unwrap_or_default()
         .leases;
-    let (ours, others): (Vec<&Running>, Vec<&Running>) =
-        running.iter().partition(|r| holds_lease(r.pid, &leases));
+    // What ccp asks claude for itself is over in a second.
+    let own = running_program("ccpd", vars::CCP_HOME).unwrap_or_default();
+    let is_ours =
+        |r: &&Running| holds_lease(r.pid, &leases) || own.iter().any(|o| o.pid == r.parent);
+    let (ours, others): (Vec<&Running>, Vec<&Running>) = running.iter().partition(is_ours);
     let findings = others.iter().map(|r| describe(patient, r)).collect();
     or_ok(findings, count(ours.len(), "session"))
 }

@@ -1,6 +1,6 @@
 //! What ccp keeps: settings, database, leases, snapshot.
 
-use super::{age, count, or_ok};
+use super::{age, count, is_older, or_ok};
 use crate::adapters::{leases, procs};
 use crate::contract::paths::claude_json;
 use crate::core::account::AccountId;
@@ -57,8 +57,7 @@ fn database(patient: &Patient<'_>) -> Vec<Finding> {
             0 => Finding::ok("there is none yet"),
             dirs => {
                 let dirs = count(dirs, "account");
-                Finding::problem(format!("it is missing, and {dirs} is on disk"), "")
-                    .mended_by(Mend::Adopt)
+                Finding::problem(format!("it is missing; on disk: {dirs}"), Mend::Adopt)
             }
         },
     }]
@@ -95,7 +94,7 @@ fn orphans(patient: &Patient<'_>) -> Vec<Finding> {
             Some(identity) => {
                 let who = identity.email.unwrap_or(identity.account_uuid);
                 let text = format!("{shown} is {who}'s, and has no row");
-                Finding::problem(text, "").mended_by(Mend::Adopt)
+                Finding::problem(text, Mend::Adopt)
             }
             None => Finding::note(
                 format!("{shown} has no row and nobody is signed in there"),
@@ -136,20 +135,14 @@ fn leases_in_order(patient: &Patient<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !ended.is_empty() {
         let text = format!("{} not recorded yet", count(ended.len(), "ended lease"));
-        findings.push(Finding::note(text, "").mended_by(Mend::Tidy));
+        findings.push(Finding::note(text, Mend::Tidy));
     }
     let old = |path: &&std::path::PathBuf| is_older(path, fold::GARBAGE_COUNTS, patient.now());
     for path in listing.garbage.iter().filter(old) {
         let text = format!("{} is no lease", path.display());
-        findings.push(Finding::note(text, "").mended_by(Mend::Tidy));
+        findings.push(Finding::note(text, Mend::Tidy));
     }
     or_ok(findings, count(live.len(), "live lease"))
-}
-
-fn is_older(path: &Path, than: Duration, now: Timestamp) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let modified = fs::symlink_metadata(path).map(|m| m.mtime().saturating_mul(1000));
-    modified.is_ok_and(|ms| now.since(Timestamp::from_unix_ms(ms)) > than)
 }
 
 /// `snapshot.json`.
@@ -161,7 +154,7 @@ pub const SNAPSHOT: Check = Check {
 
 fn snapshot(patient: &Patient<'_>) -> Vec<Finding> {
     let path = patient.home().snapshot();
-    let broken = |text: String| vec![Finding::problem(text, "").mended_by(Mend::Publish)];
+    let broken = |text: String| vec![Finding::problem(text, Mend::Publish)];
     let Some(snapshot) = publish::load_snapshot(patient.home()) else {
         return match (&patient.database, path.exists()) {
             (Database::Open(_), true) => broken(format!("{} cannot be read", path.display())),
@@ -189,7 +182,7 @@ fn snapshot(patient: &Patient<'_>) -> Vec<Finding> {
     }
     let text = format!("{} old", age(old));
     if old > OLD_SNAPSHOT {
-        return vec![Finding::note(text, "").mended_by(Mend::Publish)];
+        return vec![Finding::note(text, Mend::Publish)];
     }
     vec![Finding::ok(text)]
 }

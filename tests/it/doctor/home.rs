@@ -2,6 +2,7 @@
 
 use super::{Then, check, healthy, line_of, set_mode};
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn another_tools_files_are_named_and_nothing_is_mended_beside_them() {
@@ -97,8 +98,14 @@ fn half_written_files_of_dead_processes_go() {
         .path()
         .join(format!("status.json.tmp.{}.3", std::process::id()));
     let theirs = home.path().join("notes.tmp.mine");
-    for path in [&left, &alive, &theirs] {
+    let young = home.path().join("snapshot.json.tmp.4294967295.4");
+    for path in [&left, &alive, &theirs, &young] {
         fs::write(path, "{").expect("writes");
+    }
+    for path in [&left, &alive, &theirs] {
+        let file = fs::File::options().append(true).open(path);
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        file.and_then(|f| f.set_modified(long_ago)).expect("sets");
     }
     check(
         &world,
@@ -107,7 +114,7 @@ fn half_written_files_of_dead_processes_go() {
         "was never finished",
         Then::Fixed("removed"),
     );
-    assert!(!left.exists() && alive.exists() && theirs.exists());
+    assert!(!left.exists() && alive.exists() && theirs.exists() && young.exists());
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn a_lost_database_is_made_again_from_the_directories() {
         let _ = fs::remove_file(world.ccp_home().path().join(name));
     }
     let fixed = Then::Fixed("adopted acct-01");
-    check(&world, "database", '✗', "2 accounts is on disk", fixed);
+    check(&world, "database", '✗', "on disk: 2 accounts", fixed);
     assert_eq!(world.accounts().len(), 2);
 }
 
