@@ -118,8 +118,16 @@ mod tests {
     fn a_claude_that_says_nothing_is_not_waited_for() {
         let dir = tempfile::tempdir().expect("a directory");
         let script = dir.path().join("claude");
-        let text = b"#!/bin/sh\nexec sleep 600\n";
-        crate::adapters::files::replace(&script, text, 0o700).expect("writes");
+        // Written by another process: a child that another test forks meanwhile would hold our descriptor, and a file
+        // that is open for writing cannot be executed.
+        let written = std::process::Command::new("/bin/sh")
+            .args([
+                "-c",
+                "printf '#!/bin/sh\\nexec sleep 600\\n' > \"$0\"; chmod 700 \"$0\"",
+            ])
+            .arg(&script)
+            .status();
+        assert!(written.expect("runs").success());
         let environment = Environment::for_account(std::env::vars_os(), dir.path());
         let bound = Duration::from_millis(50);
         let answer = ask(&script, dir.path(), &environment, bound);

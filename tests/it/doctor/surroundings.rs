@@ -34,27 +34,26 @@ fn a_claude_that_was_not_tested_is_noticed() {
     let world = healthy();
     says(&world.ok(&["doctor"]), "claude-version", '✓', "2.1.329");
     let id = "claude-version";
-    for (script, sign, found, hint) in [
+    // One script for all, written once: a file that is open for writing anywhere cannot be executed.
+    let said = world.home.path().join("said");
+    let answer = |text: &str| fs::write(&said, text).expect("writes");
+    world.replace_claude(&format!("exec cat '{}'", said.display()));
+    for (text, sign, found, hint) in [
         (
-            "echo '2.2.0 (Claude Code)'",
+            "2.2.0 (Claude Code)\n",
             '!',
             "newer than tested",
             "update ccp",
         ),
         (
-            "echo '2.1.100 (Claude Code)'",
+            "2.1.100 (Claude Code)\n",
             '!',
             "older than tested",
             "claude update",
         ),
-        (
-            "echo nonsense",
-            '✗',
-            "no answer that can be read",
-            "--version",
-        ),
+        ("nonsense\n", '✗', "no answer that can be read", "--version"),
     ] {
-        world.replace_claude(script);
+        answer(text);
         check(&world, id, sign, found, Then::Hint(hint));
     }
 }
