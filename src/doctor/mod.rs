@@ -155,7 +155,7 @@ impl Mend {
     #[must_use]
     pub fn plan(&self) -> String {
         match self {
-            Self::Mode(path, mode) => format!("makes {} {mode:04o}", path.display()),
+            Self::Mode(_, mode) => format!("makes it {mode:04o}"),
             Self::Sync(id) => format!("puts the overlay of {id} in order"),
             Self::Adopt => "adopts it".to_owned(),
             Self::Tidy => "cleans up".to_owned(),

@@ -1,7 +1,6 @@
 //! Every account: its directory, whose it is, and its login, which is looked at and never read.
 
-use super::state::shown_json;
-use super::{age, count, or_ok};
+use super::{age, count, or_all};
 use crate::adapters::creds::{self, Presence};
 use crate::adapters::store::Account;
 use crate::contract::paths::claude_json;
@@ -37,7 +36,7 @@ fn each(
     look: impl Fn(&Account) -> Option<Finding>,
 ) -> Vec<Finding> {
     let present = patient.accounts.iter().filter(|a| is_own_dir(a));
-    or_ok(present.filter_map(look).collect(), ok)
+    or_all(patient, present.filter_map(look).collect(), ok)
 }
 
 fn sign_in_again(account: &Account) -> String {
@@ -67,7 +66,7 @@ fn directory(patient: &Patient<'_>) -> Vec<Finding> {
             Finding::problem(format!("{label}: {dir} {what}"), hint)
         })
         .collect();
-    or_ok(findings, "all there")
+    or_all(patient, findings, "all there")
 }
 
 /// The directory is spelled as it always was: the name of a Keychain item is made from the very string.
@@ -89,7 +88,7 @@ pub const DIRECTORY_NAME: Check = Check {
                 "set CCP_HOME to what it was; or move state.db aside, run `ccp init`, and sign in again where that is asked for",
             )
         });
-        or_ok(findings.collect(), "all as recorded")
+        or_all(patient, findings.collect(), "all as recorded")
     },
 };
 
@@ -99,9 +98,9 @@ pub const STATE: Check = Check {
     question: "can every account's .claude.json be read?",
     look: |patient| {
         each(patient, "all whole", |account| {
-            let path = shown_json(&account.config_dir);
+            let path = claude_json(&account.config_dir);
             let label = &account.label;
-            let what = match load_text(&claude_json(&account.config_dir)) {
+            let what = match load_text(&path) {
                 Ok(text) => match serde_json::from_str::<serde_json::Value>(&text) {
                     Ok(value) if value.is_object() => return None,
                     _ => "is not one JSON object".to_owned(),
@@ -115,7 +114,10 @@ pub const STATE: Check = Check {
                 backups.display(),
                 sign_in_again(account)
             );
-            Some(Finding::problem(format!("{label}: {path} {what}"), hint))
+            Some(Finding::problem(
+                format!("{label}: {} {what}", path.display()),
+                hint,
+            ))
         })
     },
 };
@@ -194,7 +196,7 @@ fn clash(patient: &Patient<'_>) -> Vec<Finding> {
             )
         }));
     }
-    or_ok(findings, "each is its own")
+    or_all(patient, findings, "each is its own")
 }
 
 /// A login is there. It is not read.
@@ -248,7 +250,7 @@ pub const LOGIN_AGE: Check = Check {
     look: |patient| {
         let known = patient.accounts.iter();
         let findings = known.filter_map(|account| login_age(patient, account));
-        or_ok(findings.collect(), "no sign-in is known")
+        or_all(patient, findings.collect(), "no sign-in is known")
     },
 };
 

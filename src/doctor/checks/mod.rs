@@ -10,7 +10,7 @@ pub mod processes;
 pub mod shells;
 pub mod state;
 
-use super::{Check, Finding};
+use super::{Check, Finding, Patient};
 use crate::core::time::Timestamp;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -63,6 +63,12 @@ fn or_ok(findings: Vec<Finding>, ok: impl Into<String>) -> Vec<Finding> {
     } else {
         findings
     }
+}
+
+/// The same of accounts, where there are any.
+fn or_all(patient: &Patient<'_>, findings: Vec<Finding>, ok: &str) -> Vec<Finding> {
+    let nobody = patient.accounts.is_empty();
+    or_ok(findings, if nobody { "no accounts to look at" } else { ok })
 }
 
 /// `1 account`, `2 accounts`.

@@ -1,6 +1,6 @@
 //! Every entry of every overlay: links where links should be, files where files should be.
 
-use super::or_ok;
+use super::or_all;
 use crate::adapters::files::{PRIVATE_DIR, PRIVATE_FILE};
 use crate::adapters::overlay::{Finding as Found, Verdict as Wrong};
 use crate::adapters::store::Account;
@@ -155,7 +155,7 @@ pub const CONFLICTS: Check = Check {
                 ));
             }
         }
-        or_ok(findings, "no")
+        or_all(patient, findings, "no")
     },
 };
 
@@ -180,5 +180,5 @@ fn each(
             findings.push(finding);
         }
     }
-    or_ok(findings, ok)
+    or_all(patient, findings, ok)
 }

@@ -1,15 +1,15 @@
 //! What ccp keeps: settings, database, leases, snapshot.
 
 use super::{age, count, is_older, or_ok};
+use crate::adapters::store::StoreError;
 use crate::adapters::{leases, procs};
-use crate::contract::paths::claude_json;
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
 use crate::daemon::{fold, publish, roster};
 use crate::doctor::patient::Database;
 use crate::doctor::{Check, Finding, Mend, Patient};
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A snapshot older than this is worth a word: somebody has not launched anything, or nothing can be published.
@@ -47,12 +47,9 @@ fn database(patient: &Patient<'_>) -> Vec<Finding> {
     vec![match &patient.database {
         Database::Open(store) => match store.check_integrity() {
             Ok(()) => Finding::ok("state.db is whole"),
-            Err(error) => Finding::problem(error.to_string(), error.hint().unwrap_or_default()),
+            Err(error) => refused(&error),
         },
-        Database::Refused(error) => {
-            let hint = error.hint().unwrap_or("look at the file's directory");
-            Finding::problem(error.to_string(), hint)
-        }
+        Database::Refused(error) => refused(error),
         Database::Missing => match dirs_with_identity(patient) {
             0 => Finding::ok("there is none yet"),
             dirs => {
@@ -61,6 +58,16 @@ fn database(patient: &Patient<'_>) -> Vec<Finding> {
             }
         },
     }]
+}
+
+fn refused(error: &StoreError) -> Finding {
+    let hint = error.hint().unwrap_or("look at the file's directory");
+    let text = match error {
+        // Its own text ends with what the hint says.
+        StoreError::Corrupt { path, detail } => format!("{} is damaged ({detail})", path.display()),
+        other => other.to_string(),
+    };
+    Finding::problem(text, hint)
 }
 
 fn dirs_with_identity(patient: &Patient<'_>) -> usize {
@@ -137,7 +144,7 @@ fn leases_in_order(patient: &Patient<'_>) -> Vec<Finding> {
         let text = format!("{} not recorded yet", count(ended.len(), "ended lease"));
         findings.push(Finding::note(text, Mend::Tidy));
     }
-    let old = |path: &&std::path::PathBuf| is_older(path, fold::GARBAGE_COUNTS, patient.now());
+    let old = |path: &&PathBuf| is_older(path, fold::GARBAGE_COUNTS, patient.now());
     for path in listing.garbage.iter().filter(old) {
         let text = format!("{} is no lease", path.display());
         findings.push(Finding::note(text, Mend::Tidy));
@@ -185,9 +192,4 @@ fn snapshot(patient: &Patient<'_>) -> Vec<Finding> {
         return vec![Finding::note(text, Mend::Publish)];
     }
     vec![Finding::ok(text)]
-}
-
-/// The path of an account's `.claude.json`, for messages.
-pub(super) fn shown_json(dir: &Path) -> String {
-    claude_json(dir).display().to_string()
 }
