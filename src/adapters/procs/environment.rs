@@ -130,8 +130,9 @@ mod tests {
     fn a_running_program_is_found_by_its_name() {
         use std::os::unix::process::CommandExt;
         let name = "ccp-test-name";
-        let mut child = Command::new("/bin/cat")
+        let mut child = Command::new("/bin/sh")
             .arg0(format!("/x/{name}"))
+            .args(["-c", "read line"])
             .env("CLAUDE_CONFIG_DIR", "/of/its/own")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
