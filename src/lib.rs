@@ -17,6 +17,9 @@ pub mod launch;
 pub mod daemon;
 
 #[cfg(feature = "full")]
+pub mod doctor;
+
+#[cfg(feature = "full")]
 pub mod tui;
 
 #[cfg(feature = "full")]

@@ -1,32 +1,21 @@
 //! `ccp alias`: one marked line in a shell's start-up file makes `claude` mean `ccp run`. The line does nothing when ccp
 //! is gone, comes out again without a trace, and never takes the place of an alias or function that a person made.
 
-mod rc;
-
 use super::arguments::AliasAction;
 use super::failure::{Failure, Outcome};
 use super::prompt::Prompt;
+use crate::adapters::shells::{self, Place, read};
 use crate::contract::exit;
-use rc::{Edit, Own, Shell};
+use crate::core::alias::{self as rc, Edit, Own};
 use std::env;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// A start-up file larger than this is not somebody's start-up file.
-const MAX_RC: u64 = 4 << 20;
 /// The mode of a start-up file that did not exist.
 const NEW_RC: u32 = 0o644;
-
-/// A shell and the file it reads at its start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    shell: Shell,
-    path: PathBuf,
-}
 
 /// What was done about one shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,62 +165,11 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// The start-up files of the person's shells: those that exist, and that of the login shell in any case.
 fn places(user_home: &Path) -> Vec<Place> {
-    let login = env::var_os("SHELL").and_then(|path| {
-        let name = Path::new(&path).file_name().and_then(OsStr::to_str)?;
-        Shell::from_name(name)
-    });
-    let mut places = every_place(user_home);
-    places.retain(|p| Some(p.shell) == login || fs::symlink_metadata(&p.path).is_ok());
-    places
+    shells::places(user_home, |name| env::var_os(name))
 }
 
 fn every_place(user_home: &Path) -> Vec<Place> {
-    let set = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
-    let zsh = set("ZDOTDIR").unwrap_or_else(|| user_home.to_owned());
-    let config = set("XDG_CONFIG_HOME").unwrap_or_else(|| user_home.join(".config"));
-    vec![
-        Place {
-            shell: Shell::Zsh,
-            path: zsh.join(".zshrc"),
-        },
-        Place {
-            shell: Shell::Bash,
-            path: bash_file(user_home, cfg!(target_os = "macos")),
-        },
-        Place {
-            shell: Shell::Fish,
-            path: config.join("fish/config.fish"),
-        },
-    ]
-}
-
-/// Terminals on macOS start login shells, which read the first of three files: making one that comes before the one a
-/// person has would hide that one.
-fn bash_file(user_home: &Path, login_shells: bool) -> PathBuf {
-    if !login_shells {
-        return user_home.join(".bashrc");
-    }
-    [".bash_profile", ".bash_login", ".profile"]
-        .iter()
-        .map(|name| user_home.join(name))
-        .find(|path| fs::symlink_metadata(path).is_ok())
-        .unwrap_or_else(|| user_home.join(".bash_profile"))
-}
-
-/// The text of a start-up file; empty when there is none. Bytes that are no text would be lost on the way back, so such
-/// a file is an error.
-fn read(path: &Path) -> io::Result<String> {
-    if fs::metadata(path).is_ok_and(|m| m.len() > MAX_RC) {
-        return Err(io::Error::other("it is too long"));
-    }
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        result => result,
-    }
+    shells::every_place(user_home, |name| env::var_os(name))
 }
 
 /// Replaces the file that `path` leads to, its mode kept. An error is a sentence about the file.
@@ -261,6 +199,7 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::alias::Shell;
     use std::os::unix::fs::symlink;
 
     fn place(dir: &Path, shell: Shell) -> Place {
@@ -350,17 +289,5 @@ mod tests {
             ));
             assert_eq!(fs::read_to_string(&place.path).expect("reads"), own);
         }
-    }
-
-    #[test]
-    fn a_new_file_of_bash_never_hides_another() {
-        let home = tempfile::tempdir().expect("a directory");
-        assert_eq!(bash_file(home.path(), false), home.path().join(".bashrc"));
-        assert_eq!(
-            bash_file(home.path(), true),
-            home.path().join(".bash_profile")
-        );
-        put(&home.path().join(".profile"), "", 0o644);
-        assert_eq!(bash_file(home.path(), true), home.path().join(".profile"));
     }
 }

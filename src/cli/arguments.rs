@@ -97,6 +97,8 @@ pub enum Command {
         #[command(subcommand)]
         action: Option<ConfigAction>,
     },
+    /// Look whether everything is in order, and mend what can be mended.
+    Doctor(Doctor),
     /// Show the whole product in a throw-away home: no login, no network.
     Demo(Demo),
     /// Print a completion script.
@@ -338,6 +340,17 @@ pub enum ConfigAction {
     },
     /// Print where the file is.
     Path,
+}
+
+/// `ccp doctor`.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Doctor {
+    /// Mend what can be mended without harm, and say what was done.
+    #[arg(long)]
+    pub fix: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ccp demo`.

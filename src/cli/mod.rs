@@ -10,6 +10,7 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod demo;
+pub mod doctor;
 pub mod env;
 pub mod failure;
 pub mod help;
@@ -75,6 +76,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Config { action }) => config::run(&context()?, action.as_ref()),
         Some(Command::Demo(arguments)) => demo::run(arguments.real),
         Some(Command::DemoClient { arguments }) => Ok(demo::stand_in(&arguments)),
+        Some(Command::Doctor(arguments)) => doctor::run(&context()?, &arguments),
         Some(Command::Env(arguments)) => env::run(&context()?, &arguments),
         Some(Command::Help { topic }) => help::run(topic.as_deref()),
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),

@@ -1,5 +1,6 @@
 //! What another process, or another version of ccp, can see: files, variables, exit codes. Each is named once, here.
 
+pub mod build;
 pub mod exit;
 pub mod lease;
 pub mod path_text;

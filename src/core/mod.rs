@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod accounts;
+#[cfg(feature = "full")]
+pub mod alias;
 pub mod calendar;
 pub mod claude_json;
 pub mod hash;

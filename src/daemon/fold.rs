@@ -158,7 +158,8 @@ fn clear_away(
 }
 
 /// Whether the lease is a session's or a claim's at `now`. A holder that cannot be told counts.
-pub(super) fn counts(lease: &LeaseName, this: &Machine, now: Timestamp) -> bool {
+#[must_use]
+pub fn counts(lease: &LeaseName, this: &Machine, now: Timestamp) -> bool {
     let mut sighting = procs::sight(lease.holder, lease.machine, this);
     if sighting == Sighting::Gone && !can_see_processes() {
         sighting = Sighting::Unknown;

@@ -1,6 +1,7 @@
 //! Helpers beside the launch: `ccpd`, found beside this executable and started so that claude never inherits a child.
 
 use crate::claim::announce::Failure;
+use crate::contract::build::LAUNCHER;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,7 +29,7 @@ pub(super) fn sibling() -> Result<PathBuf, Failure> {
 pub(super) fn missing_sibling(path: &Path, error: &io::Error) -> Failure {
     Failure {
         error: format!("cannot run {}: {error}", path.display()),
-        hint: "ccp and ccpd are installed side by side; install ccp again".to_owned(),
+        hint: format!("{LAUNCHER}needs the ccpd of its version beside it; install ccp again"),
     }
 }
 

@@ -6,5 +6,6 @@ pub mod identity;
 pub mod login;
 pub mod probe;
 mod process;
+pub mod version;
 
 pub use process::Environment;

@@ -3,9 +3,10 @@
 //! A process that merely inherited the variable (a shell command of a session, an MCP server) has a parent with the same
 //! value and is not counted. Only processes of this user can be looked at, and only those could be sessions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 #[cfg(target_os = "linux")]
@@ -29,6 +30,43 @@ pub fn running_under(name: &str, dir: &Path) -> io::Result<Vec<u32>> {
     let mut seen = platform::environments(name)?;
     seen.retain(|process| process.pid != own);
     Ok(not_inherited(&seen, dir.as_os_str().as_bytes()))
+}
+
+/// A process that runs a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's.
+    pub parent: u32,
+    /// The value of the variable that was asked for.
+    pub value: Option<OsString>,
+}
+
+/// The processes of this user that are called `program`, with their variable `name`, by pid; one whose parent is
+/// called so too is left out, since it belongs to that one. By the name that the kernel keeps or the first argument:
+/// either is changed by some ways to start a program.
+pub fn running_program(program: &str, name: &str) -> io::Result<Vec<Running>> {
+    let seen = platform::environments(name)?;
+    let own = std::process::id();
+    let is_called = |pid: &u32| *pid != own && platform::is_called(*pid, program);
+    let called: HashSet<u32> = seen.iter().map(|s| s.pid).filter(is_called).collect();
+    let mut running: Vec<Running> = seen
+        .into_iter()
+        .filter(|s| called.contains(&s.pid) && !called.contains(&s.parent))
+        .map(|s| Running {
+            pid: s.pid,
+            parent: s.parent,
+            value: s.value.map(OsString::from_vec),
+        })
+        .collect();
+    running.sort_unstable_by_key(|r| r.pid);
+    Ok(running)
+}
+
+/// Whether a first argument names the program, with or without directories.
+pub(super) fn names(argument: &[u8], program: &str) -> bool {
+    argument.rsplit(|b| *b == b'/').next() == Some(program.as_bytes())
 }
 
 fn not_inherited(seen: &[Seen], wanted: &[u8]) -> Vec<u32> {
@@ -86,6 +124,35 @@ mod tests {
         assert_eq!(value_in(entries, "NAME"), Some(b"a=b".to_vec()));
         assert_eq!(value_in(entries, "A"), Some(b"1".to_vec()));
         assert_eq!(value_in(b"", "A"), None);
+    }
+
+    #[test]
+    fn a_running_program_is_found_by_its_name() {
+        use std::os::unix::process::CommandExt;
+        let name = "ccp-test-name";
+        let mut child = Command::new("/bin/sh")
+            .arg0(format!("/x/{name}"))
+            .args(["-c", "read line"])
+            .env("CLAUDE_CONFIG_DIR", "/of/its/own")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let find = || running_program(name, "CLAUDE_CONFIG_DIR").expect("scans");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while find().is_empty() {
+            assert!(Instant::now() < deadline, "it was not found");
+            crate::adapters::files::pause(Duration::from_millis(1));
+        }
+        let expected = Running {
+            pid: child.id(),
+            parent: std::process::id(),
+            value: Some("/of/its/own".into()),
+        };
+        assert_eq!(find(), [expected]);
+        drop(child.stdin.take());
+        child.wait().expect("ends");
+        assert!(find().is_empty());
     }
 
     #[test]

@@ -68,6 +68,19 @@ fn parent(pid: u32) -> Option<u32> {
     (!matches!(state, "Z" | "X")).then(|| fields.next()?.parse().ok())?
 }
 
+/// Whether the kernel's name of a process (at most 15 bytes of it) or its first argument is `program`.
+#[cfg(feature = "full")]
+pub(super) fn is_called(pid: u32, program: &str) -> bool {
+    let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    if comm.trim_ascii_end() == program.as_bytes() {
+        return true;
+    }
+    let mut buffer = [0_u8; 4096];
+    let length = File::open(format!("/proc/{pid}/cmdline")).and_then(|mut f| f.read(&mut buffer));
+    let first = buffer[..length.unwrap_or(0)].split(|b| *b == 0).next();
+    super::environment::names(first.unwrap_or_default(), program)
+}
+
 pub(super) fn machine_text() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();

@@ -125,6 +125,26 @@ fn environment_of(bytes: &[u8]) -> &[u8] {
     left
 }
 
+/// Whether the kernel's name of a process (`pbi_comm`, at most 16 bytes of it) or its first argument is `program`.
+#[cfg(feature = "full")]
+pub(super) fn is_called(pid: u32, program: &str) -> bool {
+    let comm: Vec<u8> = basic_info(pid)
+        .map(|info| info.pbi_comm.map(|c| c.to_ne_bytes()[0]).to_vec())
+        .unwrap_or_default();
+    if comm.split(|b| *b == 0).next() == Some(program.as_bytes()) {
+        return true;
+    }
+    process_arguments(pid).is_some_and(|bytes| {
+        // The number of arguments, the executable's path, NULs, then the first argument.
+        let rest = bytes.get(4..).unwrap_or_default();
+        let first = rest
+            .split(|b| *b == 0)
+            .skip(1)
+            .find(|word| !word.is_empty());
+        super::environment::names(first.unwrap_or_default(), program)
+    })
+}
+
 /// macOS has no pid namespaces, and its boot id is `kern.bootsessionuuid`.
 pub(super) fn machine_text() -> String {
     let mut buffer = [0_u8; 64];

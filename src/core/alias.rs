@@ -1,28 +1,35 @@
-//! The text of a start-up file: our line in it, and what else it says about `claude`. Pure; the files are next door.
+//! The text of a shell's start-up file: our line in it, and what else it says about `claude`.
 
 use std::path::Path;
 
 /// The end of our line.
-pub(super) const MARK: &str = "# ccp";
+pub const MARK: &str = "# ccp";
 /// What every line of ours holds besides.
 const MEANING: &str = "ccp run";
 
 /// A shell that has a place for the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shell {
+pub enum Shell {
+    /// zsh.
     Zsh,
+    /// bash.
     Bash,
+    /// fish.
     Fish,
 }
 
 impl Shell {
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    /// The shell of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         [Self::Zsh, Self::Bash, Self::Fish]
             .into_iter()
             .find(|shell| shell.name() == name)
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Zsh => "zsh",
             Self::Bash => "bash",
@@ -31,7 +38,8 @@ impl Shell {
     }
 
     /// The line, without its end; with the claude that an alias of the person named, where it wraps one.
-    pub(super) fn line(self, wrapped: Option<&str>) -> String {
+    #[must_use]
+    pub fn line(self, wrapped: Option<&str>) -> String {
         let forced = wrapped
             .map(|path| format!("CCP_CLAUDE={path} "))
             .unwrap_or_default();
@@ -45,7 +53,7 @@ impl Shell {
 
 /// What a person's own line makes of `claude`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Own {
+pub enum Own {
     /// An alias for a path to a claude: the line, the path.
     Path(String, String),
     /// Anything else: the line.
@@ -54,8 +62,10 @@ pub(super) enum Own {
 
 /// A text after an edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Edit {
+pub enum Edit {
+    /// Nothing was to be changed.
     Unchanged,
+    /// The new text.
     Changed(String),
 }
 
@@ -63,11 +73,15 @@ fn is_ours(line: &str) -> bool {
     line.trim_end().ends_with(MARK) && line.contains(MEANING)
 }
 
-pub(super) fn has_line(text: &str) -> bool {
+/// Whether our line is in the text.
+#[must_use]
+pub fn has_line(text: &str) -> bool {
     text.lines().any(is_ours)
 }
 
-pub(super) fn with_line(text: &str, line: &str) -> String {
+/// The text with our line at its end.
+#[must_use]
+pub fn with_line(text: &str, line: &str) -> String {
     let newline = if text.is_empty() || text.ends_with('\n') {
         ""
     } else {
@@ -76,7 +90,9 @@ pub(super) fn with_line(text: &str, line: &str) -> String {
     format!("{text}{newline}{line}\n")
 }
 
-pub(super) fn without_line(text: &str) -> Edit {
+/// The text without any line of ours.
+#[must_use]
+pub fn without_line(text: &str) -> Edit {
     if !has_line(text) {
         return Edit::Unchanged;
     }
@@ -85,12 +101,42 @@ pub(super) fn without_line(text: &str) -> Edit {
 }
 
 /// The last thing the text makes of `claude`, apart from our line.
-pub(super) fn own_meaning(text: &str) -> Option<Own> {
+#[must_use]
+pub fn own_meaning(text: &str) -> Option<Own> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.starts_with('#') && !is_ours(line))
         .filter_map(meaning)
         .next_back()
+}
+
+/// What a shell that reads the text makes of `claude`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing: the program of that name on the path.
+    Program,
+    /// Our line: `ccp run`, where ccp is on the path.
+    Ours,
+    /// The person's own alias or function: the line.
+    Own(String),
+}
+
+/// What the text makes of `claude` in the end: of our line and the person's own the later one holds.
+#[must_use]
+pub fn meaning_of(text: &str) -> Meaning {
+    let after = text
+        .rmatch_indices('\n')
+        .map(|(at, _)| at + 1)
+        .chain([0])
+        .find(|start| text[*start..].lines().next().is_some_and(is_ours));
+    let own = |text: &str| match own_meaning(text) {
+        Some(Own::Path(line, _) | Own::Other(line)) => Some(Meaning::Own(line)),
+        None => None,
+    };
+    match after {
+        Some(start) => own(&text[start..]).unwrap_or(Meaning::Ours),
+        None => own(text).unwrap_or(Meaning::Program),
+    }
 }
 
 fn meaning(line: &str) -> Option<Own> {
@@ -151,7 +197,8 @@ fn is_function(line: &str) -> bool {
 }
 
 /// A path as an alias may spell it, made absolute.
-pub(super) fn expand(path: &str, user_home: &Path) -> String {
+#[must_use]
+pub fn expand(path: &str, user_home: &Path) -> String {
     let home = user_home.to_string_lossy();
     for prefix in ["~/", "$HOME/", "${HOME}/"] {
         if let Some(rest) = path.strip_prefix(prefix) {
@@ -215,6 +262,24 @@ mod tests {
     }
 
     #[test]
+    fn the_last_line_about_claude_holds() {
+        let ours = Shell::Bash.line(None);
+        let own = "alias claude=x";
+        let rows = [
+            (String::new(), Meaning::Program),
+            ("export A=1\n".to_owned(), Meaning::Program),
+            (ours.clone(), Meaning::Ours),
+            (format!("{own}\n{ours}\nexport A=1\n"), Meaning::Ours),
+            (format!("{ours}\n{own}\n"), Meaning::Own(own.to_owned())),
+            (format!("{ours}\n{own}\n{ours}\n"), Meaning::Ours),
+            (own.to_owned(), Meaning::Own(own.to_owned())),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(meaning_of(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn the_line_is_what_it_is_said_to_be() {
         assert_eq!(
             Shell::Zsh.line(None),
@@ -245,6 +310,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in ".{0,200}") {
             let _ = own_meaning(&text);
+            let _ = meaning_of(&text);
             let _ = without_line(&text);
         }
     }
