@@ -2,8 +2,6 @@
 
 pub mod account;
 pub mod accounts;
-#[cfg(feature = "full")]
-pub mod alias;
 pub mod calendar;
 pub mod claude_json;
 pub mod hash;
@@ -11,3 +9,6 @@ pub mod overlay;
 pub mod select;
 pub mod time;
 pub mod usage;
+
+#[cfg(feature = "full")]
+pub mod alias;
