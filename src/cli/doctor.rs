@@ -17,7 +17,7 @@ pub fn run(context: &Context, arguments: &Doctor) -> Outcome {
         home: context.home.clone(),
         user_home: context.user_home.clone(),
         now: context.now,
-        claude: claude::find_claude(context).map_err(|failure| failure.error),
+        claude: claude::find_claude(&context.user_home).map_err(|failure| failure.error),
         variables: env::vars_os().collect(),
         executable: executable.map(|path| fs::canonicalize(&path).unwrap_or(path)),
     };
