@@ -122,7 +122,6 @@ fn value_of(settings: &Settings, key: &Key) -> String {
         }),
         ("overlay", "provider") => quoted(match settings.provider {
             Provider::Symlink => "symlink",
-            Provider::Fuse => "fuse",
         }),
         ("overlay", "settings") => quoted(match settings.flow {
             Flow::OneWay => "one-way",
@@ -152,7 +151,7 @@ mod tests {
             let other = match key.path().as_str() {
                 "usage.sources" => r#"["oauth"]"#,
                 "login.renew" => r#""direct""#,
-                "overlay.provider" => r#""fuse""#,
+                "overlay.provider" => r#""symlink""#,
                 "overlay.settings" => r#""two-way""#,
                 "overlay.base" => r#""/x y""#,
                 "env.keep" => r#"["ANTHROPIC_API_KEY"]"#,

@@ -103,7 +103,6 @@ fn identity<T>(account: &Account, part: impl Fn(&Identity) -> Option<T>) -> Opti
 fn provider(settings: &Settings) -> &'static str {
     match settings.provider {
         Provider::Symlink => "symlink",
-        Provider::Fuse => "fuse",
     }
 }
 

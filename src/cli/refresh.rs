@@ -72,12 +72,14 @@ fn attempt(
     // Without a claude its source has no answer; the others may.
     let claude = claude::find_claude(&context.user_home).ok();
     let inherited: Vec<_> = std::env::vars_os().collect();
-    let api = api_base()?;
+    let api = base_of(vars::CCP_API_BASE, ApiBase::default)?;
+    let oauth = base_of(vars::CCP_OAUTH_BASE, ApiBase::of_tokens)?;
     let surroundings = Surroundings {
         home: &context.home,
         claude: claude.as_deref(),
         inherited: &inherited,
         api: &api,
+        oauth: &oauth,
         now: &clock::now,
     };
     Ok(refresh::refresh(
@@ -90,12 +92,12 @@ fn attempt(
     ))
 }
 
-fn api_base() -> Result<ApiBase, Failure> {
-    let Some(value) = std::env::var_os(vars::CCP_API_BASE).filter(|v| !v.is_empty()) else {
-        return Ok(ApiBase::default());
+fn base_of(variable: &str, default: fn() -> ApiBase) -> Result<ApiBase, Failure> {
+    let Some(value) = std::env::var_os(variable).filter(|v| !v.is_empty()) else {
+        return Ok(default());
     };
     ApiBase::parse(&value.to_string_lossy())
-        .map_err(|e| Failure::new(format!("{} is wrong: {e}", vars::CCP_API_BASE)))
+        .map_err(|e| Failure::new(format!("{variable} is wrong: {e}")))
 }
 
 /// What stood in the way of an account's numbers, as the tail of a sentence.

@@ -6,7 +6,7 @@ pub const CCP_HOME: &str = "CCP_HOME";
 pub const CCP_ACCOUNT: &str = "CCP_ACCOUNT";
 /// Forces the claude executable.
 pub const CCP_CLAUDE: &str = "CCP_CLAUDE";
-/// Base URL of the service for the `oauth` usage source and direct renewal; loopback or https only.
+/// Base URL of the service for the `oauth` usage source; loopback or https only.
 pub const CCP_API_BASE: &str = "CCP_API_BASE";
 /// Base URL of the token endpoint for direct renewal; loopback or https only.
 pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
@@ -66,3 +66,5 @@ pub const ANCESTRY: &[&str] = &[
 
 /// Hosts whose base URL gets no remark: claude's own default.
 pub const FIRST_PARTY_BASE_URL: &str = "https://api.anthropic.com";
+/// Where claude renews its tokens, and so does direct renewal.
+pub const FIRST_PARTY_OAUTH_URL: &str = "https://platform.claude.com";

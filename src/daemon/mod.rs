@@ -3,5 +3,6 @@
 pub mod fold;
 pub mod publish;
 pub mod refresh;
+pub mod renew;
 pub mod roster;
 pub mod sampling;

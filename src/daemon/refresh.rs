@@ -3,12 +3,13 @@
 
 use super::fold::{self, FoldError};
 use super::publish::{self, PublishError};
+use super::renew;
 use super::roster::identity_of;
 use super::sampling::{self, Outcome, Surroundings};
 use crate::adapters::files::{Lock, create_private_dir};
 use crate::adapters::store::{Account, Event, Store, StoreError};
 use crate::contract::paths::Base;
-use crate::contract::settings::Settings;
+use crate::contract::settings::{Renew, Settings};
 use crate::contract::snapshot::Snapshot;
 use crate::core::account::AccountId;
 use crate::core::select::score::is_stale;
@@ -84,7 +85,11 @@ pub fn refresh(
     let began = (surroundings.now)();
     let _lock = lock(store, patience, began)?;
     let now = (surroundings.now)();
-    let (_, snapshot) = fold::tidy(store, settings, base, now)?;
+    let (_, mut snapshot) = fold::tidy(store, settings, base, now)?;
+    // Before sampling, which then finds the new tokens.
+    if settings.renew == Renew::Direct && !renew::renew_due(store, surroundings, now)?.is_empty() {
+        snapshot = publish::publish_snapshot(store, settings, base, now)?;
+    }
     let accounts = store.accounts()?;
     let chosen: Vec<AccountId> = accounts
         .iter()

@@ -35,6 +35,8 @@ pub struct Surroundings<'a> {
     pub inherited: &'a [(OsString, OsString)],
     /// Where the `oauth` source asks.
     pub api: &'a ApiBase,
+    /// Where direct renewal asks.
+    pub oauth: &'a ApiBase,
     /// The wall clock.
     pub now: &'a (dyn Fn() -> Timestamp + Sync),
 }

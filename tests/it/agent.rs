@@ -431,6 +431,7 @@ fn accounts_are_sampled_together() {
         claude: Some(&world.claude),
         inherited: &inherited,
         api: &ApiBase::default(),
+        oauth: &ApiBase::of_tokens(),
         now: &clock::now,
     };
     let outcomes = sampling::sample_accounts(

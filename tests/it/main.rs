@@ -8,6 +8,7 @@ mod launch;
 mod life;
 mod overlay;
 mod real;
+mod renew;
 mod support;
 mod tidy;
 mod views;

@@ -38,7 +38,14 @@ impl Default for ApiBase {
 }
 
 impl ApiBase {
-    /// Reads the value of `CCP_API_BASE`.
+    /// Where tokens are renewed when nothing else is said.
+    #[must_use]
+    pub fn of_tokens() -> Self {
+        let url = Url::parse(crate::contract::vars::FIRST_PARTY_OAUTH_URL);
+        Self(url.expect("the service's own address is a URL"))
+    }
+
+    /// Reads the value of `CCP_API_BASE` or `CCP_OAUTH_BASE`.
     pub fn parse(text: &str) -> Result<Self, BaseError> {
         let owned = || text.to_owned();
         let url = Url::parse(text).map_err(|_| BaseError::NotAUrl { text: owned() })?;

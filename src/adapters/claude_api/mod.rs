@@ -1,9 +1,10 @@
-//! The usage endpoint of the service, asked with an account's own access token: the `oauth` usage source, which is off
-//! unless chosen. It says openly who asks (`User-Agent: ccp/VERSION`), renews nothing and keeps nothing; error texts name
-//! a status, never a body or a token.
+//! The two endpoints of the service that ccp may ask itself, each off unless chosen: usage, with an account's own access
+//! token (the `oauth` usage source), and tokens, with its refresh token ([`token`], direct renewal). It says openly who
+//! asks (`User-Agent: ccp/VERSION`) and keeps nothing; error texts name a status, never a body or a token.
 
 mod base;
 mod retry_after;
+pub mod token;
 
 pub use base::{ApiBase, BaseError};
 

@@ -7,7 +7,9 @@ use crate::core::account::AccountId;
 use crate::core::hash::hash;
 use security_framework::base::Error;
 use security_framework::item::{ItemClass, ItemSearchOptions, Limit};
-use security_framework::passwords::{delete_generic_password, get_generic_password};
+use security_framework::passwords::{
+    delete_generic_password, get_generic_password, set_generic_password,
+};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -73,6 +75,12 @@ pub(super) fn read(
         Err(error) if error.code() == NOT_FOUND => Ok(None),
         Err(error) => Err(refused("read", account, error)),
     }
+}
+
+/// Puts `blob` in the place of what the item holds; who may read it stays as it is.
+pub(super) fn write(dir: &Path, account: AccountId, blob: &[u8]) -> Result<(), CredsError> {
+    set_generic_password(&name::service(dir), name::account(&user()), blob)
+        .map_err(|error| refused("write", account, error))
 }
 
 fn refused(action: &'static str, account: AccountId, error: Error) -> CredsError {

@@ -2,13 +2,14 @@
 //! Keychain on macOS (with the file as claude's own fallback). Everything here takes the home and an account's id, so no
 //! call can name plain claude's own login.
 //!
-//! Seeing that a login is there, and removing it, reads no secret. The one function that does read one is
-//! [`read_access_token`], for those who chose the `oauth` usage source.
+//! Seeing that a login is there, and removing it, reads no secret. What does read one is [`read_access_token`], for those
+//! who chose the `oauth` usage source, and [`renew`], for those who chose direct renewal.
 
 mod file;
 #[cfg(target_os = "macos")]
 mod keychain;
 pub mod name;
+pub mod renew;
 mod secret;
 
 pub use secret::Secret;
@@ -33,7 +34,7 @@ pub enum Presence {
     Unknown,
 }
 
-/// Why a login could not be removed or read.
+/// Why a login could not be removed, read or renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum CredsError {
     /// The account's directory is a link or no directory, so that what is in it may be somebody else's.
@@ -45,7 +46,7 @@ pub enum CredsError {
     /// The file system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// `read` or `remove`.
+        /// What was tried: `read`, `write`, `remove`, `lock` or `prepare`.
         action: &'static str,
         /// Which.
         path: PathBuf,
@@ -58,10 +59,16 @@ pub enum CredsError {
         /// Whose.
         account: AccountId,
     },
+    /// The service answered, and its answer could be written nowhere.
+    #[error("the renewed login of {account} could not be written, and is lost")]
+    Lost {
+        /// Whose.
+        account: AccountId,
+    },
     /// The Keychain refused.
     #[error("the Keychain refused to {action} the login of {account} (code {code})")]
     Keychain {
-        /// `read` or `remove`.
+        /// `read`, `write` or `remove`.
         action: &'static str,
         /// Whose.
         account: AccountId,
@@ -124,6 +131,8 @@ pub fn remove(home: &Home, account: AccountId) -> Result<bool, CredsError> {
     let in_keychain = keychain::remove(&dir, account)?;
     #[cfg(not(target_os = "macos"))]
     let in_keychain = false;
+    // A grant that an interrupted renewal left must not bring the login back.
+    renew::journal::clear(&dir);
     Ok(file::remove(&account_credential(&dir))? || in_keychain)
 }
 

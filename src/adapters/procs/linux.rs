@@ -81,6 +81,21 @@ pub(super) fn is_called(pid: u32, program: &str) -> bool {
     super::environment::names(first.unwrap_or_default(), program)
 }
 
+/// `pid:[NUMBER]`.
+#[cfg(feature = "full")]
+pub(super) fn pid_namespace() -> Option<String> {
+    let link = fs::read_link("/proc/self/ns/pid").ok()?;
+    link.into_os_string().into_string().ok()
+}
+
+/// The id of the installation (machine-id(5)).
+#[cfg(feature = "full")]
+pub(super) fn machine_id() -> Option<String> {
+    let text = fs::read_to_string("/etc/machine-id").ok()?;
+    let id = text.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
 pub(super) fn machine_text() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();

@@ -7,6 +7,8 @@ pub mod children;
 #[cfg(feature = "full")]
 pub mod environment;
 #[cfg(feature = "full")]
+pub mod hold;
+#[cfg(feature = "full")]
 pub mod interrupt;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -70,6 +72,33 @@ pub fn sight(holder: Holder, lease_machine: u64, this: &Machine) -> Sighting {
         Holder::Process { pid, start } if start_time(pid) == Some(start) => Sighting::Running,
         Holder::Process { .. } => Sighting::Gone,
     }
+}
+
+/// How claude names the space in which a pid means something.
+#[cfg(feature = "full")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PidDomain {
+    /// By the machine's id: `linux:MACHINE:pid:[NAMESPACE]`.
+    pub by_machine: String,
+    /// By the host's name: `HOST#pid:[NAMESPACE]`.
+    pub by_host: String,
+}
+
+/// The space of this process's pid, spelled as claude 2.1.329 spells it beside its locks (measured on Linux); none where
+/// its spelling is not known.
+#[cfg(feature = "full")]
+#[must_use]
+pub fn domain() -> Option<PidDomain> {
+    #[cfg(target_os = "linux")]
+    {
+        let namespace = platform::pid_namespace()?;
+        Some(PidDomain {
+            by_machine: format!("linux:{}:{namespace}", platform::machine_id()?),
+            by_host: format!("{}#{namespace}", host_name()),
+        })
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// The host's name; empty when it cannot be told.

@@ -94,7 +94,8 @@ pub const KEYS: &[Key] = &[
         default: r#""claude""#,
         explanation: &[
             "claude: Claude Code renews a login whenever it runs or is asked for usage.",
-            "direct: ccp renews logins of idle accounts itself, which means that it reads and writes credentials.",
+            "direct: beside that, ccp renews the login of an account that nobody uses, shortly before its access token ends.",
+            "For that it reads the login's tokens, spends the refresh token, which is good for one use, and writes the new ones.",
         ],
         store: |s, v| {
             s.renew = if v.text() == "direct" {
@@ -107,19 +108,10 @@ pub const KEYS: &[Key] = &[
     Key {
         table: "overlay",
         name: "provider",
-        kind: Kind::Word(&["symlink", "fuse"]),
+        kind: Kind::Word(&["symlink"]),
         default: r#""symlink""#,
-        explanation: &[
-            "symlink: a symbolic link for each entry.",
-            "fuse: a mounted file system in which every change is live.",
-        ],
-        store: |s, v| {
-            s.provider = if v.text() == "fuse" {
-                Provider::Fuse
-            } else {
-                Provider::Symlink
-            };
-        },
+        explanation: &["symlink: a symbolic link for each entry."],
+        store: |s, _| s.provider = Provider::Symlink,
     },
     Key {
         table: "overlay",
@@ -180,6 +172,7 @@ impl Kind {
     #[must_use]
     pub fn expected(self) -> String {
         match self {
+            Self::Word([word]) => format!("\"{word}\" alone"),
             Self::Word(words) => format!("one of {}", quoted(words)),
             Self::Words(words, _) => format!("a list of {}", quoted(words)),
             Self::Directory => "a directory, absolute or starting with \"~/\"".to_owned(),

@@ -36,7 +36,7 @@ pub struct Settings {
 pub enum Renew {
     /// Claude Code, whenever it runs.
     Claude,
-    /// ccp, shortly before they expire.
+    /// Beside that ccp, shortly before they expire, where nobody uses the account.
     Direct,
 }
 
@@ -45,8 +45,6 @@ pub enum Renew {
 pub enum Provider {
     /// A symbolic link for each entry.
     Symlink,
-    /// A mounted file system.
-    Fuse,
 }
 
 /// Which way settings flow between the base and the accounts.

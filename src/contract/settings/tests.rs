@@ -20,7 +20,7 @@ fn every_key_is_read() {
         [login]
         renew = "direct"
         [overlay]
-        provider = "fuse"
+        provider = "symlink"
         settings = "two-way"
         base = "~/work/"
         [env]
@@ -32,7 +32,7 @@ fn every_key_is_read() {
         Settings {
             sources: vec![Source::Oauth, Source::Live],
             renew: Renew::Direct,
-            provider: Provider::Fuse,
+            provider: Provider::Symlink,
             flow: Flow::TwoWay,
             base: "~/work/".into(),
             keep_env: vec!["ANTHROPIC_API_KEY".into()],
@@ -118,6 +118,10 @@ fn problems_name_the_key_the_line_and_what_is_meant() {
             "line 2: login.renew takes one of \"claude\", \"direct\", not a number",
         ),
         (
+            "[overlay]\nprovider = \"fuse\"",
+            "line 2: overlay.provider takes \"symlink\" alone, not \"fuse\"",
+        ),
+        (
             "[login]\nrenew = \"dirct\"",
             "line 2: login.renew takes one of \"claude\", \"direct\", not \"dirct\": did you mean \"direct\"?",
         ),
@@ -143,7 +147,7 @@ fn problems_name_the_key_the_line_and_what_is_meant() {
         ),
         (
             "[overlay]\nprovider = true\nsettings = \"both\"",
-            "line 2: overlay.provider takes one of \"symlink\", \"fuse\", not true or false\n\
+            "line 2: overlay.provider takes \"symlink\" alone, not true or false\n\
              line 3: overlay.settings takes one of \"one-way\", \"two-way\", not \"both\"",
         ),
     ];
@@ -234,7 +238,7 @@ fn a_key_that_cannot_be_set_says_why() {
         (
             "overlay = { base = \"/a\" }\n",
             "overlay.provider",
-            "fuse",
+            "symlink",
             "cannot add overlay.provider to the file: write it there by hand",
         ),
     ];

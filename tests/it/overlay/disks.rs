@@ -11,7 +11,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The directory to work in, where this process is the child behind `wrapper`. Else it runs `test` again as that child,
+/// The directory to work in, where this process is the child behind `wrapper`. Else it runs `test`, named by its whole path,
+/// again as that child,
 /// and there is nothing left to do. Where the system does not allow the wrapper, the proof is skipped aloud, and in CI it
 /// fails.
 fn run_inside(wrapper: &[&str], test: &str) -> Option<PathBuf> {
@@ -30,8 +31,7 @@ fn run_inside(wrapper: &[&str], test: &str) -> Option<PathBuf> {
         return None;
     }
     let own = std::env::current_exe().expect("has a path");
-    let test = format!("overlay::disks::{test}");
-    let words = ["--exact", &test, "--nocapture"].map(OsStr::new);
+    let words = ["--exact", test, "--nocapture"].map(OsStr::new);
     let mut tail = vec![own.as_os_str()];
     tail.extend(words);
     let output = run(&tail).expect("runs");
@@ -45,7 +45,7 @@ fn run_inside(wrapper: &[&str], test: &str) -> Option<PathBuf> {
 }
 
 /// A private mount namespace with a small file system at `$CCP_TEST_DIRECTORY/small`.
-fn with_small_disk(test: &str) -> Option<PathBuf> {
+pub fn with_small_disk(test: &str) -> Option<PathBuf> {
     let script = "mkdir -p \"$CCP_TEST_DIRECTORY/small\" && \
          mount -t tmpfs -o size=1m,mode=700 none \"$CCP_TEST_DIRECTORY/small\" && exec \"$@\"";
     run_inside(
@@ -64,7 +64,7 @@ fn with_small_disk(test: &str) -> Option<PathBuf> {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let Some(given) = with_small_disk("a_full_disk_loses_nothing") else {
+    let Some(given) = with_small_disk("overlay::disks::a_full_disk_loses_nothing") else {
         return;
     };
     let small = given.join("small");
@@ -106,7 +106,7 @@ fn a_full_disk_loses_nothing() {
 
 #[test]
 fn entries_cross_file_systems_whole() {
-    let Some(given) = with_small_disk("entries_cross_file_systems_whole") else {
+    let Some(given) = with_small_disk("overlay::disks::entries_cross_file_systems_whole") else {
         return;
     };
     let world = World::between(&given.join("small/user"), &given.join("pool"));
@@ -138,7 +138,8 @@ fn entries_cross_file_systems_whole() {
 
 #[test]
 fn a_read_only_base_is_linked_all_the_same() {
-    let Some(given) = with_small_disk("a_read_only_base_is_linked_all_the_same") else {
+    let Some(given) = with_small_disk("overlay::disks::a_read_only_base_is_linked_all_the_same")
+    else {
         return;
     };
     let small = given.join("small");
@@ -161,7 +162,7 @@ fn a_read_only_base_is_linked_all_the_same() {
 
 #[test]
 fn removal_does_not_reach_into_a_mount() {
-    let Some(given) = with_small_disk("removal_does_not_reach_into_a_mount") else {
+    let Some(given) = with_small_disk("overlay::disks::removal_does_not_reach_into_a_mount") else {
         return;
     };
     let world = World::between(&given.join("user"), &given.join("pool"));
@@ -187,7 +188,10 @@ fn what_cannot_be_entered_is_reported_alone() {
     } else {
         &["env"]
     };
-    let Some(given) = run_inside(wrapper, "what_cannot_be_entered_is_reported_alone") else {
+    let Some(given) = run_inside(
+        wrapper,
+        "overlay::disks::what_cannot_be_entered_is_reported_alone",
+    ) else {
         return;
     };
     let world = World::between(&given.join("user"), &given.join("pool"));

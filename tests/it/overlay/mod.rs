@@ -6,7 +6,7 @@
 )]
 
 #[cfg(target_os = "linux")]
-mod disks;
+pub mod disks;
 mod healing;
 mod health;
 mod links;
