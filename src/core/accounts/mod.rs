@@ -1,5 +1,14 @@
-//! The roster: leases and, with them, how many sessions an account carries; labels; what lies ahead.
+//! The roster: leases and, with them, how many sessions an account carries; labels; what lies ahead; and the machine
+//! that decides when usage is asked for.
 
+#[cfg(feature = "full")]
+pub mod action;
+#[cfg(feature = "full")]
+pub mod event;
 pub mod forecast;
 pub mod label;
 pub mod lease;
+#[cfg(feature = "full")]
+pub mod machine;
+#[cfg(feature = "full")]
+pub mod refresh;
