@@ -10,12 +10,16 @@ pub mod event;
 pub mod forecast;
 #[cfg(feature = "full")]
 pub mod jitter;
+#[cfg(feature = "full")]
+mod jump;
 pub mod label;
 pub mod lease;
 #[cfg(feature = "full")]
 pub mod login;
 #[cfg(feature = "full")]
 pub mod machine;
+#[cfg(feature = "full")]
+mod meaning;
 #[cfg(feature = "full")]
 pub mod outage;
 #[cfg(feature = "full")]
@@ -24,3 +28,9 @@ pub mod pause;
 pub mod refresh;
 #[cfg(feature = "full")]
 pub mod schedule;
+#[cfg(all(test, feature = "full"))]
+mod tests;
+#[cfg(feature = "full")]
+mod tracked;
+#[cfg(feature = "full")]
+mod turn;
