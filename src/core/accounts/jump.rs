@@ -28,17 +28,17 @@ impl Machine {
         let Some(before) = self.heard_at.replace(now) else {
             return;
         };
+        // A pause that began while nobody looked does not stand in the way: somebody worked before, and is back.
+        let rested = self.is_paused(before);
+        if now < before {
+            self.rewind(now, actions);
+        }
         let back = before.since(now) > NOTICED;
         if !missed && !back {
             return;
         }
-        // A pause that began while nobody looked does not stand in the way: somebody worked before, and is back.
-        let rested = self.is_paused(before);
         let by_ms = now.ms_since(before);
         actions.push(Action::Log(Fact::ClockJumped { by_ms }));
-        if back {
-            self.rewind(now, actions);
-        }
         // A question that is under way did not age by a moved clock, nor did who waits.
         if let Some(turn) = &mut self.turn {
             turn.until = now.plus(ANSWER);
@@ -49,9 +49,15 @@ impl Machine {
         }
     }
 
+    /// Nothing that happened lies ahead, and nothing is awaited longer than it would be from now on. Also done for small
+    /// corrections, which add up.
     fn rewind(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         for tracked in self.accounts.values_mut() {
             tracked.rewind(now, schedule::BUSY);
+        }
+        self.waiting.rewind(now);
+        if let Some(turn) = &mut self.turn {
+            turn.until = turn.until.min(now.plus(ANSWER));
         }
         self.backoff.rewind(now);
         self.outage.rewind(now);

@@ -94,6 +94,13 @@ impl Waiting {
         self.clients.iter().map(|c| c.until).min()
     }
 
+    /// The clock was set back: patience is not lengthened by it.
+    pub(super) fn rewind(&mut self, now: Timestamp) {
+        for client in &mut self.clients {
+            client.until = client.until.min(now.plus(PATIENCE));
+        }
+    }
+
     /// The clock was moved: patience begins anew.
     pub(super) fn restart(&mut self, now: Timestamp) {
         for client in &mut self.clients {

@@ -1,6 +1,6 @@
 //! One account as the machine tracks it.
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, LONGEST};
 use super::event::KnownAccount;
 use super::login::Login;
 use super::schedule::Standing;
@@ -117,7 +117,7 @@ impl Tracked {
         self.reported_at = self.reported_at.map(|at| at.min(now));
         self.limit_reported_at = self.limit_reported_at.map(|at| at.min(now));
         self.checked_at = self.checked_at.map(|at| at.min(now));
-        self.wanted = self.wanted.map(|at| at.min(now));
+        self.wanted = self.wanted.map(|at| at.min(now.plus(LONGEST)));
         self.put_off = self.put_off.map(|at| at.min(now.plus(furthest)));
         self.login.rewind(now);
         self.quiet.rewind(now);
