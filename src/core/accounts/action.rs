@@ -58,7 +58,7 @@ pub enum Refreshed {
     NotAsked,
     /// It left the roster, or was never in it.
     Unknown,
-    /// Its turn did not come in time.
+    /// There was no time left to ask it.
     NotReached,
 }
 

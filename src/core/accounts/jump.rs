@@ -2,9 +2,9 @@
 //! and no more than once.
 
 use super::action::{Action, Fact};
+use super::inquiry::ANSWER;
 use super::machine::{COALESCE, Machine};
 use super::schedule;
-use super::turn::ANSWER;
 use crate::core::time::Timestamp;
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ impl Machine {
         let by_ms = now.ms_since(before);
         actions.push(Action::Log(Fact::ClockJumped { by_ms }));
         // A question that is under way did not age by a moved clock, nor did who waits.
-        if let Some(turn) = &mut self.turn {
-            turn.until = now.plus(ANSWER);
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.until = now.plus(ANSWER);
         }
         self.waiting.restart(now);
         if !rested {
@@ -56,8 +56,8 @@ impl Machine {
             tracked.rewind(now, schedule::BUSY);
         }
         self.waiting.rewind(now);
-        if let Some(turn) = &mut self.turn {
-            turn.until = turn.until.min(now.plus(ANSWER));
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.until = inquiry.until.min(now.plus(ANSWER));
         }
         self.backoff.rewind(now);
         self.outage.rewind(now);
@@ -65,7 +65,7 @@ impl Machine {
             let since = Some(since);
             actions.push(Action::SetPaused { since });
         }
-        self.turned_at = self.turned_at.map(|at| at.min(now));
+        self.inquired_at = self.inquired_at.map(|at| at.min(now));
         self.woken_at = self.woken_at.filter(|at| *at <= now);
         self.publish_at = self.publish_at.map(|at| at.min(now.plus(COALESCE)));
     }

@@ -2,12 +2,14 @@
 //! world is told. It knows no clock, no process, no socket and no file: time is an argument, what happens comes in as
 //! an [`Event`], and what is to be done goes out as [`Action`]s.
 //!
-//! One question is under way at a time. An account's *turn* is the questions it takes to learn its usage: the sources in
-//! order, and claude's word about the login where that is in doubt. Turns that follow each other closely are a *sweep*.
+//! One question is under way at a time. An *inquiry* is the questions it takes to learn one account's usage: the sources
+//! in order, and claude's word about the login where that is in doubt. Inquiries that follow each other closely are a
+//! *sweep*.
 
 use super::action::{Action, Fact, Refreshed, Reply};
 use super::backoff::Backoff;
 use super::event::{Event, KnownAccount, Ticket, Which};
+use super::inquiry::{Inquiry, Sweep};
 use super::jitter::Jitter;
 use super::login::Change;
 use super::outage::Outage;
@@ -15,7 +17,6 @@ use super::pause::Pause;
 use super::refresh::Waiting;
 use super::schedule::{self, Rhythm};
 use super::tracked::Tracked;
-use super::turn::{Sweep, Turn};
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
 use crate::core::usage::{Acceptance, Sample, Source};
@@ -37,11 +38,11 @@ pub struct Machine {
     pub(super) rhythm: Rhythm,
     pub(super) jitter: Jitter,
     pub(super) accounts: BTreeMap<AccountId, Tracked>,
-    pub(super) turn: Option<Turn>,
+    pub(super) inquiry: Option<Inquiry>,
     pub(super) sweep: Option<Sweep>,
     pub(super) sweeps: i64,
-    /// When the last turn began.
-    pub(super) turned_at: Option<Timestamp>,
+    /// When the last inquiry began.
+    pub(super) inquired_at: Option<Timestamp>,
     /// The service throttles: pool-wide.
     pub(super) backoff: Backoff,
     pub(super) outage: Outage,
@@ -62,10 +63,10 @@ impl Machine {
             rhythm: Rhythm::Adaptive,
             jitter: Jitter::new(seed),
             accounts: BTreeMap::new(),
-            turn: None,
+            inquiry: None,
             sweep: None,
             sweeps: 0,
-            turned_at: None,
+            inquired_at: None,
             backoff: Backoff::default(),
             outage: Outage::default(),
             pause: Pause::default(),
@@ -92,10 +93,10 @@ impl Machine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let now = self.heard_at?;
-        let next_turn = self.next_turn(now).map(|(at, _)| at);
+        let next_inquiry = self.next_inquiry(now).map(|(at, _)| at);
         [
-            self.turn.as_ref().map(|turn| turn.until),
-            next_turn.filter(|_| self.turn.is_none()),
+            self.inquiry.as_ref().map(|inquiry| inquiry.until),
+            next_inquiry.filter(|_| self.inquiry.is_none()),
             self.pause.next_deadline(),
             self.waiting.next_deadline(),
             self.publish_at,
@@ -156,10 +157,10 @@ impl Machine {
     /// Everything that follows from the state and the time alone.
     fn settle(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.give_up_answer(now, actions);
-        self.begin_turn(now, actions);
+        self.begin_inquiry(now, actions);
         self.end_sweep(now, actions);
         // The next sweep has another jitter, by which somebody may be due already.
-        self.begin_turn(now, actions);
+        self.begin_inquiry(now, actions);
         self.tell_pause(now, actions);
         self.tell_cadences(now, actions);
         let replies = self.waiting.replies(now);
@@ -393,7 +394,7 @@ impl Machine {
     }
 
     fn tell_pause(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let owed = self.sweep.is_some() || self.next_turn(now).is_some_and(|(at, _)| at <= now);
+        let owed = self.sweep.is_some() || self.next_inquiry(now).is_some_and(|(at, _)| at <= now);
         let told = self.pause.news(owed, now);
         if let Some(since) = told {
             actions.push(Action::SetPaused { since });
@@ -405,7 +406,7 @@ impl Machine {
     /// turn stale in between.
     fn tell_cadences(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         let mut news = false;
-        let asking = self.turn.as_ref().map(|turn| turn.account);
+        let asking = self.inquiry.as_ref().map(|inquiry| inquiry.account);
         for tracked in self.accounts.values_mut() {
             let every = schedule::cadence(self.rhythm, tracked.sessions > 0);
             let told = tracked.told_cadence;

@@ -1,11 +1,11 @@
 //! What an answer, or none, means beyond the account that was asked: for the roster, for who waits, for the sweep.
 
 use super::action::{Action, Fact, Problem, Refreshed};
+use super::inquiry::{Ended, SWEEP_GAP};
 use super::machine::Machine;
 use super::outage::Meaning;
 use super::schedule;
 use super::tracked::Tracked;
-use super::turn::{Ended, SWEEP_GAP};
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
 use crate::core::usage::{Acceptance, Sample};
@@ -88,7 +88,7 @@ impl Machine {
         let until = self.backoff.refused(retry_after, now);
         let times = self.backoff.times();
         actions.push(Action::Log(Fact::BackedOff { until, times }));
-        self.end_turn(account, Ended::Failed(Problem::Throttled), now, actions);
+        self.end_inquiry(account, Ended::Failed(Problem::Throttled), now, actions);
         if self.reached(account, actions) {
             for id in self.everybody() {
                 self.want(id, until);
@@ -140,7 +140,7 @@ impl Machine {
         }
     }
 
-    /// Those whose turn would have come are left for later.
+    /// Those who would have been asked now are left for later.
     fn give_up_sweep(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         let paused = self.is_paused(now);
         let soon = now.plus(SWEEP_GAP);

@@ -9,6 +9,8 @@ pub mod backoff;
 pub mod event;
 pub mod forecast;
 #[cfg(feature = "full")]
+mod inquiry;
+#[cfg(feature = "full")]
 pub mod jitter;
 #[cfg(feature = "full")]
 mod jump;
@@ -32,5 +34,3 @@ pub mod schedule;
 mod tests;
 #[cfg(feature = "full")]
 mod tracked;
-#[cfg(feature = "full")]
-mod turn;

@@ -32,9 +32,9 @@ pub(super) struct Tracked {
     pub(super) checked_at: Option<Timestamp>,
     /// It had no numbers, and the agent did not say why.
     pub(super) quiet: Backoff,
-    /// It is to be asked out of turn: from when on.
+    /// It is to be asked at once: from when on.
     pub(super) wanted: Option<Timestamp>,
-    /// A sweep was given up before its turn: not before this.
+    /// A sweep was given up before it was asked: not before this.
     pub(super) put_off: Option<Timestamp>,
     /// The cadence as it was told.
     pub(super) told_cadence: Option<Duration>,

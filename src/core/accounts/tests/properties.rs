@@ -7,7 +7,7 @@ use crate::core::accounts::event::{
     Event, KnownAccount, LoginVerdict, ProbeOutcome, Ticket, Which,
 };
 use crate::core::accounts::machine::Machine;
-use crate::core::accounts::{refresh, turn};
+use crate::core::accounts::{inquiry, refresh};
 use crate::core::time::Timestamp;
 use crate::core::usage::{Sample, Source, Used, Window, WindowKind};
 use proptest::prelude::*;
@@ -293,7 +293,7 @@ proptest! {
         observed.tell(Event::AccountRemoved { account: id(1) });
         observed.tell(Event::AccountAdded(KnownAccount::new(id(1))));
         observed.tell(Event::SessionStarted { account: id(1) });
-        observed.step(Step::Wait(turn::ANSWER + hours(1)));
+        observed.step(Step::Wait(inquiry::ANSWER + hours(1)));
         let asking = observed.usage.is_some() || observed.login.is_some();
         let later = observed.machine.next_deadline();
         prop_assert!(asking || later.is_some_and(|at| at.since(observed.now) < hours(1)));

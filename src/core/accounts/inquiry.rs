@@ -1,4 +1,4 @@
-//! Turns: whose is next, which question is asked, what an answer means for the account and for everybody.
+//! Inquiries: who is next, which question is asked, and what an answer means for the account.
 
 use super::action::{Action, Fact, Problem, Refreshed};
 use super::event::{LoginVerdict, ProbeOutcome};
@@ -14,16 +14,16 @@ use std::time::Duration;
 /// An answer that takes longer than this is not awaited any more: a probe is ended after 20 s, and claude's word about a
 /// login after 15 s.
 pub const ANSWER: Duration = Duration::from_secs(60);
-/// Turns that follow each other within this time are of one sweep.
+/// Inquiries that follow each other within this time are of one sweep.
 pub const SWEEP_GAP: Duration = Duration::from_secs(10);
 
-/// One account's turn.
+/// The questions it takes to learn one account's usage.
 #[derive(Clone, Debug)]
-pub(super) struct Turn {
+pub(super) struct Inquiry {
     pub(super) account: AccountId,
     sources: Vec<Source>,
     asking: Asking,
-    /// claude vouched for the login in this turn.
+    /// claude vouched for the login in this inquiry.
     vouched: bool,
     /// What stood in the way so far.
     problem: Option<Problem>,
@@ -40,14 +40,14 @@ enum Asking {
     Login { then: Option<usize> },
 }
 
-/// Turns that follow each other closely.
+/// Inquiries that follow each other closely.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep {
     /// It began while nobody was reached.
     in_outage: bool,
 }
 
-/// How a turn ended.
+/// How an inquiry ended.
 pub(super) enum Ended {
     /// With an answer about usage.
     Answered,
@@ -57,7 +57,7 @@ pub(super) enum Ended {
     Vouched,
 }
 
-impl Turn {
+impl Inquiry {
     /// Of what stood in the way, the most telling is what is said in the end.
     fn note(&mut self, problem: Problem) {
         let weight = |p: &Problem| match p {
@@ -78,8 +78,8 @@ impl Turn {
 }
 
 impl Machine {
-    /// Whose turn is next, and when; clients who wait come first.
-    pub(super) fn next_turn(&self, now: Timestamp) -> Option<(Timestamp, AccountId)> {
+    /// Who is asked next, and when; those that clients wait for come first.
+    pub(super) fn next_inquiry(&self, now: Timestamp) -> Option<(Timestamp, AccountId)> {
         let in_outage = self.outage.is_on();
         let retry = in_outage.then(|| self.outage.next(&self.everybody()));
         let retry = retry.flatten();
@@ -90,7 +90,7 @@ impl Machine {
             .min_by_key(|(at, id)| ((*at).max(now), !self.waiting.wants(*id), *at, *id))
     }
 
-    /// When this account's turn may begin; `retry` is whom to ask during an outage, and when.
+    /// When this account may be asked; `retry` is whom to ask during an outage, and when.
     fn begins(
         &self,
         tracked: &Tracked,
@@ -120,7 +120,7 @@ impl Machine {
             return Some(at);
         }
         Some(
-            self.turned_at
+            self.inquired_at
                 .map_or(at, |last| at.max(last.plus(schedule::SPACING))),
         )
     }
@@ -135,10 +135,10 @@ impl Machine {
         tracked.wanted.map_or(due, |wanted| wanted.min(due))
     }
 
-    /// Begins the next turn, if it is time and none is under way.
-    pub(super) fn begin_turn(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let next = self.next_turn(now).filter(|(at, _)| *at <= now);
-        let Some((_, account)) = next.filter(|_| self.turn.is_none()) else {
+    /// Begins the next inquiry, if it is time and none is under way.
+    pub(super) fn begin_inquiry(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let next = self.next_inquiry(now).filter(|(at, _)| *at <= now);
+        let Some((_, account)) = next.filter(|_| self.inquiry.is_none()) else {
             return;
         };
         let awaited = self.waiting.wants(account);
@@ -148,13 +148,13 @@ impl Machine {
         tracked.wanted = None;
         let look = tracked.login.look_at().is_some_and(|at| at <= now);
         let only_doubted = matches!(tracked.login, Login::Doubted { .. }) && !awaited;
-        self.turned_at = Some(now);
+        self.inquired_at = Some(now);
         if self.sweep.is_none() {
             self.outage.sweep_began();
             let in_outage = self.outage.is_on();
             self.sweep = Some(Sweep { in_outage });
         }
-        let turn = Turn {
+        let inquiry = Inquiry {
             account,
             sources: self.sources.clone(),
             asking: Asking::Usage(0),
@@ -164,47 +164,47 @@ impl Machine {
         };
         if look {
             let then = (!only_doubted).then_some(0);
-            self.ask_login(turn, then, now, actions);
+            self.ask_login(inquiry, then, now, actions);
         } else {
-            self.ask_usage(turn, 0, now, actions);
+            self.ask_usage(inquiry, 0, now, actions);
         }
     }
 
     fn ask_login(
         &mut self,
-        mut turn: Turn,
+        mut inquiry: Inquiry,
         then: Option<usize>,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let account = turn.account;
-        turn.asking = Asking::Login { then };
-        turn.until = now.plus(ANSWER);
-        self.turn = Some(turn);
+        let account = inquiry.account;
+        inquiry.asking = Asking::Login { then };
+        inquiry.until = now.plus(ANSWER);
+        self.inquiry = Some(inquiry);
         actions.push(Action::ConfirmLogin { account });
     }
 
-    /// Asks the source with this index, or ends the turn when there is none or nobody may be asked.
+    /// Asks the source with this index, or ends the inquiry when there is none or nobody may be asked.
     fn ask_usage(
         &mut self,
-        mut turn: Turn,
+        mut inquiry: Inquiry,
         index: usize,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let account = turn.account;
-        let source = turn.sources.get(index).copied();
+        let account = inquiry.account;
+        let source = inquiry.sources.get(index).copied();
         let allowed = self.backoff.until(now).is_none();
         let tracked = self.accounts.get_mut(&account);
         let (Some(source), Some(tracked), true) = (source, tracked, allowed) else {
-            let ended = turn.problem.take().map_or(Ended::Vouched, Ended::Failed);
-            self.end_turn(account, ended, now, actions);
+            let ended = inquiry.problem.take().map_or(Ended::Vouched, Ended::Failed);
+            self.end_inquiry(account, ended, now, actions);
             return;
         };
         tracked.asked_at = Some(now);
-        turn.asking = Asking::Usage(index);
-        turn.until = now.plus(ANSWER);
-        self.turn = Some(turn);
+        inquiry.asking = Asking::Usage(index);
+        inquiry.until = now.plus(ANSWER);
+        self.inquiry = Some(inquiry);
         actions.push(Action::Probe { account, source });
     }
 
@@ -217,52 +217,52 @@ impl Machine {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let awaited = |turn: &mut Turn| match turn.asking {
-            Asking::Usage(index) if turn.account == account => {
-                (turn.sources.get(index) == Some(&source)).then_some(index)
+        let awaited = |inquiry: &mut Inquiry| match inquiry.asking {
+            Asking::Usage(index) if inquiry.account == account => {
+                (inquiry.sources.get(index) == Some(&source)).then_some(index)
             }
             Asking::Usage(_) | Asking::Login { .. } => None,
         };
-        let Some(index) = self.turn.as_mut().and_then(awaited) else {
+        let Some(index) = self.inquiry.as_mut().and_then(awaited) else {
             // Too late to be an answer; numbers are numbers all the same.
             if let ProbeOutcome::Measured(sample) = outcome {
                 self.measured(account, &sample, now, actions);
             }
             return;
         };
-        let Some(mut turn) = self.turn.take() else {
+        let Some(mut inquiry) = self.inquiry.take() else {
             return;
         };
         match outcome {
             ProbeOutcome::Measured(sample) => {
                 self.measured(account, &sample, now, actions);
-                self.end_turn(account, Ended::Answered, now, actions);
+                self.end_inquiry(account, Ended::Answered, now, actions);
             }
-            ProbeOutcome::Unchanged => self.end_turn(account, Ended::Answered, now, actions),
+            ProbeOutcome::Unchanged => self.end_inquiry(account, Ended::Answered, now, actions),
             ProbeOutcome::Throttled { retry_after } => {
                 self.throttled(account, retry_after, now, actions);
             }
-            ProbeOutcome::LoginSuspected { .. } if turn.vouched => {
-                turn.note(Problem::LoginSuspected);
-                self.ask_usage(turn, index + 1, now, actions);
+            ProbeOutcome::LoginSuspected { .. } if inquiry.vouched => {
+                inquiry.note(Problem::LoginSuspected);
+                self.ask_usage(inquiry, index + 1, now, actions);
             }
             ProbeOutcome::LoginSuspected { verdict: None } => {
-                self.ask_login(turn, Some(index), now, actions);
+                self.ask_login(inquiry, Some(index), now, actions);
             }
             ProbeOutcome::LoginSuspected {
                 verdict: Some(verdict),
-            } => self.judge(turn, Some(index), verdict, now, actions),
+            } => self.judge(inquiry, Some(index), verdict, now, actions),
             ProbeOutcome::NoNumbers => {
-                turn.note(Problem::NoNumbers);
-                self.ask_usage(turn, index + 1, now, actions);
+                inquiry.note(Problem::NoNumbers);
+                self.ask_usage(inquiry, index + 1, now, actions);
             }
             ProbeOutcome::Unreachable => {
-                turn.note(Problem::Unreachable);
-                self.ask_usage(turn, index + 1, now, actions);
+                inquiry.note(Problem::Unreachable);
+                self.ask_usage(inquiry, index + 1, now, actions);
             }
             ProbeOutcome::Failed { reason } => {
-                turn.note(Problem::Failed(reason));
-                self.ask_usage(turn, index + 1, now, actions);
+                inquiry.note(Problem::Failed(reason));
+                self.ask_usage(inquiry, index + 1, now, actions);
             }
         }
     }
@@ -275,27 +275,27 @@ impl Machine {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let awaited = |turn: &Turn| match turn.asking {
-            Asking::Login { then } if turn.account == account => Some(then),
+        let awaited = |inquiry: &Inquiry| match inquiry.asking {
+            Asking::Login { then } if inquiry.account == account => Some(then),
             Asking::Login { .. } | Asking::Usage(_) => None,
         };
-        let Some(then) = self.turn.as_ref().and_then(awaited) else {
+        let Some(then) = self.inquiry.as_ref().and_then(awaited) else {
             return;
         };
-        if let Some(turn) = self.turn.take() {
-            self.judge(turn, then, verdict, now, actions);
+        if let Some(inquiry) = self.inquiry.take() {
+            self.judge(inquiry, then, verdict, now, actions);
         }
     }
 
     fn judge(
         &mut self,
-        mut turn: Turn,
+        mut inquiry: Inquiry,
         then: Option<usize>,
         verdict: LoginVerdict,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let account = turn.account;
+        let account = inquiry.account;
         if let Some(tracked) = self.accounts.get_mut(&account) {
             tracked.checked_at = Some(now);
             let change = tracked.login.heard(verdict, now);
@@ -307,42 +307,48 @@ impl Machine {
         }
         match (verdict, then) {
             (LoginVerdict::LoggedIn, Some(index)) => {
-                turn.vouched = true;
-                self.ask_usage(turn, index, now, actions);
+                inquiry.vouched = true;
+                self.ask_usage(inquiry, index, now, actions);
             }
-            (LoginVerdict::LoggedIn, None) => self.end_turn(account, Ended::Vouched, now, actions),
+            (LoginVerdict::LoggedIn, None) => {
+                self.end_inquiry(account, Ended::Vouched, now, actions)
+            }
             (LoginVerdict::LoggedOut, _) => {
-                self.end_turn(account, Ended::Failed(Problem::LoggedOut), now, actions);
+                self.end_inquiry(account, Ended::Failed(Problem::LoggedOut), now, actions);
             }
             (LoginVerdict::Unknown, _) => {
                 let ended = Ended::Failed(Problem::LoginSuspected);
-                self.end_turn(account, ended, now, actions);
+                self.end_inquiry(account, ended, now, actions);
             }
         }
     }
 
     /// An answer that never came.
     pub(super) fn give_up_answer(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        if self.turn.as_ref().is_none_or(|turn| turn.until > now) {
+        if self
+            .inquiry
+            .as_ref()
+            .is_none_or(|inquiry| inquiry.until > now)
+        {
             return;
         }
-        let Some(turn) = self.turn.take() else {
+        let Some(inquiry) = self.inquiry.take() else {
             return;
         };
-        let account = turn.account;
+        let account = inquiry.account;
         actions.push(Action::Log(Fact::AnswerLost { account }));
-        match turn.asking {
+        match inquiry.asking {
             Asking::Login { then } => {
-                self.judge(turn, then, LoginVerdict::Unknown, now, actions);
+                self.judge(inquiry, then, LoginVerdict::Unknown, now, actions);
             }
             Asking::Usage(_) => {
                 let problem = Problem::Failed("no answer in time".to_owned());
-                self.end_turn(account, Ended::Failed(problem), now, actions);
+                self.end_inquiry(account, Ended::Failed(problem), now, actions);
             }
         }
     }
 
-    pub(super) fn end_turn(
+    pub(super) fn end_inquiry(
         &mut self,
         account: AccountId,
         ended: Ended,
@@ -387,13 +393,13 @@ impl Machine {
         self.waiting.resolve(account, &refreshed);
     }
 
-    /// Ends the sweep when nobody's turn is near.
+    /// Ends the sweep when nobody is asked soon.
     pub(super) fn end_sweep(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(sweep) = self.sweep.filter(|_| self.turn.is_none()) else {
+        let Some(sweep) = self.sweep.filter(|_| self.inquiry.is_none()) else {
             return;
         };
         let soon = now.plus(SWEEP_GAP);
-        if self.next_turn(now).is_some_and(|(at, _)| at <= soon) {
+        if self.next_inquiry(now).is_some_and(|(at, _)| at <= soon) {
             return;
         }
         self.sweep = None;
