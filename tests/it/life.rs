@@ -9,4 +9,4 @@ mod choosing;
 mod keeping;
 mod shells;
 mod terminal;
-mod world;
+pub mod world;

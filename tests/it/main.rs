@@ -2,6 +2,7 @@
 
 mod agent;
 mod claude_api;
+mod daemon;
 mod exec;
 mod launch;
 mod life;
