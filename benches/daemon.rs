@@ -83,7 +83,8 @@ fn main() {
     let rounds = REQUESTS / part;
     let began = Instant::now();
     for _ in 0..rounds {
-        client.ask(HEALTH);
+        let (answer, _) = client.ask(HEALTH);
+        assert!(answer.ends_with('\n'), "it went away");
     }
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let rate = rounds as f64 / began.elapsed().as_secs_f64();
