@@ -14,6 +14,9 @@ pub mod claim;
 pub mod launch;
 
 #[cfg(feature = "full")]
+pub mod client;
+
+#[cfg(feature = "full")]
 pub mod daemon;
 
 #[cfg(feature = "full")]

@@ -83,6 +83,8 @@ pub enum Command {
         #[arg(long, short)]
         quiet: bool,
     },
+    /// Keep the accounts fresh: sample, publish, sync; in the foreground until it is told to end.
+    Daemon(Daemon),
     /// Tee the usage that a session's status line carries, and print a line of it.
     Statusline(Statusline),
     /// Make `claude` mean `ccp run` in your shells.
@@ -280,6 +282,17 @@ pub struct Sync {
     /// The lease of the launch that waits for this: its session has not begun.
     #[arg(long, hide = true, value_name = "LEASE")]
     pub launching: Option<String>,
+}
+
+/// `ccp daemon`.
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// Leave the terminal: how other commands start it.
+    #[arg(long, hide = true)]
+    pub detach: bool,
+    /// Speak this protocol, for tests of how one daemon takes another's place.
+    #[arg(long, hide = true, value_name = "N")]
+    pub proto: Option<u32>,
 }
 
 /// `ccp statusline`.

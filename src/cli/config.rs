@@ -128,6 +128,7 @@ fn value_of(settings: &Settings, key: &Key) -> String {
             Flow::TwoWay => "two-way",
         }),
         ("overlay", "base") => quoted(&settings.base),
+        ("daemon", "autostart") => settings.autostart.to_string(),
         ("env", "keep") => list(settings.keep_env.iter().map(String::as_str).collect()),
         // A test holds this list against the table of keys.
         _ => key.default.to_owned(),
@@ -154,6 +155,7 @@ mod tests {
                 "overlay.provider" => r#""symlink""#,
                 "overlay.settings" => r#""two-way""#,
                 "overlay.base" => r#""/x y""#,
+                "daemon.autostart" => "true",
                 "env.keep" => r#"["ANTHROPIC_API_KEY"]"#,
                 path => panic!("{path} is not shown"),
             };

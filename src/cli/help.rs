@@ -140,11 +140,14 @@ Files in CCP_HOME (~/.cc-pool by default)
   state.db            accounts, usage samples, picks, pins, events; no secrets
   snapshot.json       what a launch reads; rebuilt from state.db
   status.json         the output of `ccp status --json` after the last sweep
+  daemon.lock         held by the daemon while it runs; says who it is and where it listens
+  daemon.sock         where the daemon listens
+  daemon.starts       when other commands started a daemon
   leases/             one small file for each running or just reserved session
   inbox/              usage that sessions reported, until it is folded in
   statusline/         what each session's status line reported last
   statusline.json     your own status line, while ccp's stands in its place
-  logs/               logs, and damaged files that were moved out of the way
+  logs/               the daemon's log, and damaged files that were moved out of the way
   probe/              an empty directory in which claude is asked for usage
   *.lock, .*          locks, and the record of what was merged into an account
 

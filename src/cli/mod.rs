@@ -9,6 +9,7 @@ pub mod claude;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod env;
@@ -74,6 +75,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
         Some(Command::Completions { shell }) => completions::run(shell),
         Some(Command::Config { action }) => config::run(&context()?, action.as_ref()),
+        Some(Command::Daemon(arguments)) => daemon::run(&context()?, &arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments.real),
         Some(Command::DemoClient { arguments }) => Ok(demo::stand_in(&arguments)),
         Some(Command::Doctor(arguments)) => doctor::run(&context()?, &arguments),

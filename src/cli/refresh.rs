@@ -4,17 +4,27 @@ use super::accounts;
 use super::claude;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
-use crate::adapters::claude_api::ApiBase;
 use crate::adapters::clock;
 use crate::adapters::store::Store;
-use crate::contract::{exit, vars};
+use crate::client;
+use crate::contract::proto::{Refresh as Ask, Refreshed, Request, Response, Wanted};
+use crate::contract::exit;
 use crate::core::account::AccountId;
 use crate::daemon::refresh::{self, RefreshError, Round, Which};
 use crate::daemon::sampling::{self, Outcome as Sampled, Surroundings};
+use crate::daemon::spawn;
 use std::time::Duration;
 
 /// Runs `ccp refresh`. Quietly, as launches start it, another round that is under way is good enough.
 pub fn run(context: &Context, all: bool, quiet: bool) -> Outcome {
+    start_daemon(context);
+    let wanted = if all { Wanted::All } else { Wanted::Stale };
+    if let Some(refreshed) = by_daemon(context, wanted) {
+        if !quiet {
+            tell_of(context, &refreshed)?;
+        }
+        return Ok(exit::OK);
+    }
     // A new database knows of no account, and publishing that would take away what launches still go by.
     let mut store = accounts::open(context)?;
     let which = if all { Which::All } else { Which::Stale };
@@ -41,8 +51,47 @@ pub fn sample(
 
 /// Samples every account, for a screen that shows the result itself.
 pub fn sample_all(context: &Context) -> Result<(), Failure> {
+    if by_daemon(context, Wanted::All).is_some() {
+        return Ok(());
+    }
     let mut store = context.open_store()?;
     sample(context, &mut store, Which::All, sampling::BOUND).map(drop)
+}
+
+/// How long a daemon's round may take: its own bound, and some time to publish.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(40);
+
+/// Lets the daemon sample, when one runs: it never asks two accounts at once, and knows how long the service wants to
+/// be left alone. None: nobody did it, for whatever reason, and it is done here.
+pub fn by_daemon(context: &Context, wanted: Wanted) -> Option<Refreshed> {
+    let request = Request::Refresh(Ask { wanted });
+    match client::ask(&context.home, &request, DAEMON_PATIENCE) {
+        Ok(Response::Refresh(refreshed)) => Some(refreshed),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Starts a daemon for the time after this command, where the settings say so. What goes wrong with it is in its log,
+/// and no reason to hold this command up.
+pub fn start_daemon(context: &Context) {
+    if context.settings().is_ok_and(|settings| settings.autostart) {
+        spawn::ensure(&context.home, context.now);
+    }
+}
+
+fn tell_of(context: &Context, refreshed: &Refreshed) -> Result<(), Failure> {
+    let accounts = context.open_store()?.accounts()?;
+    let label = |number: u16| {
+        let account = accounts.iter().find(|a| a.id.number() == number);
+        account.map_or_else(|| number.to_string(), |a| a.label.clone())
+    };
+    for number in &refreshed.sampled {
+        eprintln!("{}: sampled", label(*number));
+    }
+    for failed in &refreshed.failed {
+        eprintln!("warning: {}: {}", label(failed.account), failed.problem);
+    }
+    Ok(())
 }
 
 /// The first sample of an account that was just signed in. Without it the account works, with unknown usage, so that
@@ -72,8 +121,7 @@ fn attempt(
     // Without a claude its source has no answer; the others may.
     let claude = claude::find_claude(&context.user_home).ok();
     let inherited: Vec<_> = std::env::vars_os().collect();
-    let api = base_of(vars::CCP_API_BASE, ApiBase::default)?;
-    let oauth = base_of(vars::CCP_OAUTH_BASE, ApiBase::of_tokens)?;
+    let (api, oauth) = sampling::bases().map_err(Failure::new)?;
     let surroundings = Surroundings {
         home: &context.home,
         claude: claude.as_deref(),
@@ -90,14 +138,6 @@ fn attempt(
         surroundings,
         patience,
     ))
-}
-
-fn base_of(variable: &str, default: fn() -> ApiBase) -> Result<ApiBase, Failure> {
-    let Some(value) = std::env::var_os(variable).filter(|v| !v.is_empty()) else {
-        return Ok(default());
-    };
-    ApiBase::parse(&value.to_string_lossy())
-        .map_err(|e| Failure::new(format!("{variable} is wrong: {e}")))
 }
 
 /// What stood in the way of an account's numbers, as the tail of a sentence.

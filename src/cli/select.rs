@@ -5,6 +5,7 @@ mod wait;
 use super::arguments::Select;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::refresh;
 use super::reserve::{self, Wanted};
 use crate::claim::Claim;
 use crate::claim::roster::Roster;
@@ -20,9 +21,12 @@ pub fn run(context: &Context, arguments: &Select) -> Outcome {
         account: arguments.account.as_deref(),
         command: "select",
     };
-    wait::freshen(context, arguments.fresh);
+    if !arguments.no_daemon {
+        refresh::start_daemon(context);
+    }
+    wait::freshen(context, arguments.fresh, !arguments.no_daemon);
     let (roster, claimed) = if arguments.wait {
-        wait::until_headroom(context, &wanted, arguments.fresh)?
+        wait::until_headroom(context, &wanted, arguments.fresh, !arguments.no_daemon)?
     } else {
         reserve::take(context, &wanted)?
     };

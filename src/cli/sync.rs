@@ -5,15 +5,12 @@ use super::accounts;
 use super::arguments::Sync;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
-use crate::adapters::overlay::{self, Direction, Options, SyncReport};
-use crate::adapters::store::{Account, Event, Store};
-use crate::adapters::{clock, stamp};
+use crate::adapters::overlay::{Direction, Options, SyncReport};
+use crate::adapters::store::{Account, Store};
 use crate::contract::exit;
 use crate::contract::lease::LeaseName;
-use crate::contract::paths::Base;
-use crate::contract::settings::Flow;
 use crate::core::account::AccountId;
-use crate::daemon::publish;
+use crate::daemon::overlays::{self, MakeOptions, news, put_in_order};
 use std::io::Write as _;
 
 /// Runs `ccp sync`.
@@ -68,18 +65,12 @@ pub(super) fn one_in(
     Ok(())
 }
 
-type MakeOptions = fn(Direction, bool) -> Options;
-
 /// Which way settings flow, by the settings.
 pub(super) fn direction(context: &Context) -> Result<Direction, Failure> {
-    Ok(match context.settings()?.flow {
-        Flow::OneWay => Direction::OneWay,
-        Flow::TwoWay => Direction::TwoWay,
-    })
+    Ok(overlays::direction(&context.settings()?))
 }
 
-/// Puts one overlay in order and records its stamp; an overlay that is not in order has none, and is looked at again.
-/// What was mended is kept as events: at a launch nobody may be there to read it.
+/// Puts one overlay in order, by the settings of this home.
 fn sync_account(
     context: &Context,
     store: &mut Store,
@@ -87,62 +78,24 @@ fn sync_account(
     make: MakeOptions,
     waiting: Option<&LeaseName>,
 ) -> Result<SyncReport, Failure> {
-    let base: Base = context.base()?;
-    let now = clock::now();
-    let live = publish::is_in_use(&context.home, account.id, waiting, now);
-    let report = overlay::sync(
-        &base,
-        &account.config_dir,
-        now,
-        make(direction(context)?, live),
-    );
-    let take = || stamp::take(&base, &account.config_dir, clock::now()).ok();
-    let stamp = report.is_settled().then(take).flatten();
-    if store.overlay_state(account.id)?.stamp != stamp {
-        store.set_stamp(account.id, stamp.as_ref())?;
-    }
-    for text in news(account, &report) {
-        let event = Event {
-            at: now,
-            account: Some(account.id),
-            kind: "overlay".to_owned(),
-            text,
-        };
-        store.add_event(&event, now)?;
-    }
-    Ok(report)
-}
-
-/// What was mended and what failed, a line each.
-fn news(account: &Account, report: &SyncReport) -> Vec<String> {
-    let label = &account.label;
-    let healed = report.healed.iter().map(|h| format!("{label}: {h}"));
-    let failed = report
-        .failed
-        .iter()
-        .map(|f| format!("warning: {label}: {f}"));
-    let problems = report
-        .settings
-        .problems
-        .iter()
-        .map(|p| format!("warning: {label}: {p}"));
-    let reverted = report.settings.reverted.iter();
-    let reverted = reverted.map(|key| format!("{label}: `{key}` is as in your own settings again"));
-    healed
-        .chain(failed)
-        .chain(problems)
-        .chain(reverted)
-        .collect()
+    let settings = context.settings()?;
+    let base = settings.base(&context.user_home);
+    Ok(put_in_order(
+        store, &settings, &base, account, make, waiting,
+    )?)
 }
 
 /// What was left alone, and the sum of it, for a person who asked.
 fn remarks(account: &Account, report: &SyncReport) -> Vec<String> {
     let label = &account.label;
     let left = report.left.iter().map(|left| format!("{label}: {left}"));
-    let busy = report
-        .busy
-        .then(|| format!("{label}: another sync is at work"));
-    left.chain(busy).collect()
+    let (linked, pruned) = (report.linked.len(), report.pruned.len());
+    let sum = match (report.busy, report.changed_nothing()) {
+        (true, _) => format!("{label}: another sync is at work"),
+        (false, true) => format!("{label}: in order"),
+        (false, false) => format!("{label}: {linked} linked, {pruned} pruned"),
+    };
+    left.chain([sum]).collect()
 }
 
 fn tell(lines: &[String]) {

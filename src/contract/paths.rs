@@ -74,6 +74,30 @@ impl Home {
         self.0.join("refresh.lock")
     }
 
+    /// Where the daemon listens, as long as the path is short enough for the system.
+    #[must_use]
+    pub fn daemon_socket(&self) -> PathBuf {
+        self.0.join("daemon.sock")
+    }
+
+    /// Held by the running daemon for its whole life; says who it is.
+    #[must_use]
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.0.join("daemon.lock")
+    }
+
+    /// When daemons were started by other commands, so that one that dies again and again is left alone.
+    #[must_use]
+    pub fn daemon_starts(&self) -> PathBuf {
+        self.0.join("daemon.starts")
+    }
+
+    /// What the daemon did; older ones are `daemon.log.1` and so on.
+    #[must_use]
+    pub fn daemon_log(&self) -> PathBuf {
+        self.logs().join("daemon.log")
+    }
+
     /// Samples handed in while nobody listens, one file each.
     #[must_use]
     pub fn inbox(&self) -> PathBuf {

@@ -12,6 +12,10 @@ pub const CCP_API_BASE: &str = "CCP_API_BASE";
 pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
 /// Where the simulated service of the demo and the tests listens; loopback only. Read by the stand-in client alone.
 pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
+/// A daemon ends when the process of this number does: what a test starts does not outlive the test.
+pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
+/// Where short paths for sockets can be had.
+pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 
 /// The directory claude keeps everything in.
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";

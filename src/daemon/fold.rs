@@ -109,6 +109,29 @@ fn tidy_watched(
     Ok((folded, snapshot))
 }
 
+/// Folds one lease before its holder has ended: somebody says that the session is over. False when there is none.
+pub fn check_in(
+    store: &mut Store,
+    settings: &Settings,
+    base: &Base,
+    lease: &LeaseName,
+    now: Timestamp,
+) -> Result<bool, FoldError> {
+    let dir = store.home().leases();
+    if leases::touched_at(&dir, lease).is_none() {
+        return Ok(false);
+    }
+    let ended = Ended {
+        lease: lease.clone(),
+        record: read_record(&dir.join(lease.to_string())),
+        ended_at: now,
+    };
+    store.fold(&[ended], now)?;
+    publish_snapshot(store, settings, base, now)?;
+    leases::remove(&dir, lease).map_err(at(&dir))?;
+    Ok(true)
+}
+
 /// Writes leases that have ended into the database and returns them. Their files stay.
 fn record_ended(store: &mut Store, home: &Home, now: Timestamp) -> Result<Vec<Ended>, FoldError> {
     let dir = home.leases();

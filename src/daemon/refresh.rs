@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// It takes two answers "logged out", this far apart, to call a login dead.
 pub const LOGIN_EVIDENCE: Duration = Duration::from_secs(60);
 /// How the first of them is remembered.
-const LOGGED_OUT: &str = "claude says it is logged out";
+pub(super) const LOGGED_OUT: &str = "claude says it is logged out";
 
 /// Which accounts are sampled.
 #[derive(Clone, Copy, Debug)]
@@ -172,11 +172,7 @@ fn keep(
             account_uuid,
             ..
         } => {
-            let own = account.identity.as_ref().map(|i| i.account_uuid.as_str());
-            let other_person = account_uuid
-                .as_deref()
-                .is_some_and(|measured| Some(measured) != own);
-            if other_person || is_other_plan(account) {
+            if is_another(account, account_uuid.as_deref()) {
                 return store.set_probed(id, Some("the numbers were another account's"), now);
             }
             store.offer_sample(id, sample, now)?;
@@ -195,6 +191,12 @@ fn keep(
     }
 }
 
+/// Whether numbers that were measured in an account's directory are another person's or another plan's.
+pub(super) fn is_another(account: &Account, measured: Option<&str>) -> bool {
+    let own = account.identity.as_ref().map(|i| i.account_uuid.as_str());
+    measured.is_some_and(|measured| Some(measured) != own) || is_other_plan(account)
+}
+
 /// Whether the login in the directory draws on another organisation's plan than the account's. The numbers name the
 /// person alone, and a personal plan and a team seat are one person's.
 fn is_other_plan(account: &Account) -> bool {
@@ -205,7 +207,7 @@ fn is_other_plan(account: &Account) -> bool {
 }
 
 /// An answer with numbers is proof of a login.
-fn alive(store: &mut Store, id: AccountId, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn alive(store: &mut Store, id: AccountId, now: Timestamp) -> Result<(), StoreError> {
     store.set_probed(id, None, now)?;
     store.set_needs_login(id, false)?;
     store.set_renewal_failed(id, false)

@@ -8,6 +8,7 @@ use crate::adapters::agent::{
 use crate::adapters::claude_api::{self, ApiBase, ApiError, Bearer};
 use crate::adapters::creds::{self, Presence};
 use crate::contract::paths::Home;
+use crate::contract::vars;
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
 use crate::core::usage::{Sample, Source};
@@ -23,6 +24,22 @@ pub const PARALLELISM: usize = 4;
 pub const BOUND: Duration = Duration::from_secs(25);
 /// With less time than this left, an account is not begun with.
 const LEAST: Duration = Duration::from_millis(500);
+
+/// Where the service and its token endpoint are, for the `oauth` source and direct renewal: its own addresses, unless the
+/// environment moves them. An error names the variable.
+pub fn bases() -> Result<(ApiBase, ApiBase), String> {
+    let base = |variable: &str, default: fn() -> ApiBase| match std::env::var_os(variable)
+        .filter(|v| !v.is_empty())
+    {
+        None => Ok(default()),
+        Some(value) => ApiBase::parse(&value.to_string_lossy())
+            .map_err(|e| format!("{variable} is wrong: {e}")),
+    };
+    Ok((
+        base(vars::CCP_API_BASE, ApiBase::default)?,
+        base(vars::CCP_OAUTH_BASE, ApiBase::of_tokens)?,
+    ))
+}
 
 /// What samples are taken with.
 #[derive(Clone, Copy)]

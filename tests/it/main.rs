@@ -2,6 +2,7 @@
 
 mod agent;
 mod claude_api;
+mod daemon;
 mod doctor;
 mod exec;
 mod launch;

@@ -5,6 +5,7 @@ use crate::adapters::files::pause;
 use crate::adapters::procs::children::{
     Signal, has_ended, signal_child, signal_group, wait_readable,
 };
+use crate::adapters::procs::limits;
 use crate::adapters::procs::pipes::survive_broken_pipes;
 use crate::contract::vars;
 use std::ffi::{OsStr, OsString};
@@ -78,6 +79,7 @@ impl Environment {
         command
             .env_clear()
             .envs(self.0.iter().map(|(name, value)| (name, value)));
+        limits::restore_in(&mut command);
         command
     }
 }

@@ -10,6 +10,8 @@ pub mod environment;
 pub mod hold;
 #[cfg(feature = "full")]
 pub mod interrupt;
+#[cfg(feature = "full")]
+pub mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -111,6 +113,32 @@ fn host_name() -> String {
     }
     let end = buffer.iter().position(|b| *b == 0).unwrap_or(0);
     String::from_utf8_lossy(&buffer[..end]).into_owned()
+}
+
+/// The effective user of this process.
+#[cfg(feature = "full")]
+#[must_use]
+pub fn user_id() -> u32 {
+    // SAFETY: takes and touches nothing.
+    unsafe { libc::geteuid() }
+}
+
+/// Leaves the terminal and the process group it was started in. A leader of a group stays where it is.
+#[cfg(feature = "full")]
+pub fn leave_session() {
+    // SAFETY: takes and touches no memory; a refusal changes nothing.
+    unsafe { libc::setsid() };
+}
+
+/// Asks the process with this number and start time to end, if it is still that one. Returns whether it was there.
+#[cfg(feature = "full")]
+#[must_use]
+pub fn ask_to_end(pid: u32, start: u64) -> bool {
+    let is_same = start_time(pid) == Some(start);
+    if is_same {
+        children::signal_child(pid, children::Signal::Terminate);
+    }
+    is_same
 }
 
 /// The name the system has for this user; empty when it has none.

@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::reserve::{self, Surroundings, Wanted};
 use crate::cli::{prompt, refresh};
+use crate::contract::proto::Wanted as Sampling;
 use crate::contract::snapshot::AccountEntry;
 use crate::core::account::AccountId;
 use crate::core::select::score::{Assessment, Tier, is_stale};
@@ -31,6 +32,7 @@ pub(super) fn until_headroom(
     context: &Context,
     wanted: &Wanted<'_>,
     fresh: Option<Duration>,
+    ask_daemon: bool,
 ) -> Result<(Roster, Claim), Failure> {
     let interrupts =
         Interrupts::catch().map_err(|e| Failure::new(format!("cannot wait for signals: {e}")))?;
@@ -67,7 +69,7 @@ pub(super) fn until_headroom(
         }
         if now.since(sampled_at) >= SAMPLE_GAP {
             sampled_at = now;
-            freshen(context, fresh);
+            freshen(context, fresh, ask_daemon);
         }
         if interrupts.wait(None, next_look(until, clock::now())) == Woken::Interrupted {
             return Err(prompt::interrupted(&interrupts));
@@ -121,7 +123,7 @@ fn line(
 /// Samples accounts whose numbers are too old: older than `fresh` where the person asked for that, else stale by their
 /// own cadence, and then not again right after another attempt. What cannot be sampled keeps its old numbers, which are
 /// shown with their age.
-pub(super) fn freshen(context: &Context, fresh: Option<Duration>) {
+pub(super) fn freshen(context: &Context, fresh: Option<Duration>, ask_daemon: bool) {
     let now = clock::now();
     let snapshot = roster::load(&context.home, &context.user_home).snapshot;
     let old = |entry: &AccountEntry| {
@@ -137,6 +139,10 @@ pub(super) fn freshen(context: &Context, fresh: Option<Duration>) {
         None if attempted_recently(context, now) => return,
         None => Which::Stale,
     };
+    let wanted = fresh.map_or(Sampling::Stale, |age| Sampling::OlderThan(age.as_secs()));
+    if ask_daemon && refresh::by_daemon(context, wanted).is_some() {
+        return;
+    }
     let sampled = context
         .open_store()
         .map_err(Failure::from)

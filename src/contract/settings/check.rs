@@ -129,7 +129,8 @@ fn check_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, (usize,
             }
             Ok(Value::List(list))
         }
-        (Kind::Word(_) | Kind::Words(..) | Kind::Directory, _) => Err(wrong_type()),
+        (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Text(flag.to_string())),
+        (Kind::Word(_) | Kind::Words(..) | Kind::Directory | Kind::Flag, _) => Err(wrong_type()),
     }
 }
 

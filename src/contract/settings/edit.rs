@@ -97,6 +97,9 @@ fn write_value(kind: Kind, value: &str) -> String {
     match kind {
         Kind::Word(_) | Kind::Directory if value.starts_with(['"', '\'']) => value.to_owned(),
         Kind::Word(_) | Kind::Directory => quote(value),
+        // Anything that is neither is quoted, so that it is refused as a value and not as a line of the file.
+        Kind::Flag if matches!(value, "true" | "false") => value.to_owned(),
+        Kind::Flag => quote(value),
         Kind::Words(..) if value.starts_with('[') => value.to_owned(),
         Kind::Words(..) => {
             let words = value

@@ -31,12 +31,14 @@ pub enum Kind {
     Words(&'static [&'static str], usize),
     /// A directory: absolute, or starting with `~/`.
     Directory,
+    /// True or false.
+    Flag,
 }
 
 /// A value that its key accepts.
 #[derive(Debug)]
 pub enum Value {
-    /// Of [`Kind::Word`] and [`Kind::Directory`].
+    /// Of [`Kind::Word`], [`Kind::Directory`] and [`Kind::Flag`].
     Text(String),
     /// Of [`Kind::Words`].
     List(Vec<String>),
@@ -66,6 +68,7 @@ pub const TABLES: &[(&str, &str)] = &[
         "overlay",
         "How every account presents your own Claude Code configuration.",
     ),
+    ("daemon", "What keeps the accounts fresh in the background."),
     ("env", "The environment that a launch hands to claude."),
 ];
 
@@ -141,6 +144,17 @@ pub const KEYS: &[Key] = &[
         store: |s, v| s.base = v.text(),
     },
     Key {
+        table: "daemon",
+        name: "autostart",
+        kind: Kind::Flag,
+        default: "false",
+        explanation: &[
+            "true: a launch with stale numbers, `ccp refresh` and `ccp select` start `ccp daemon` when none runs.",
+            "false: a daemon runs only when you, or a service, start it.",
+        ],
+        store: |s, v| s.autostart = v.text() == "true",
+    },
+    Key {
         table: "env",
         name: "keep",
         kind: Kind::Words(vars::OVERRIDES, 0),
@@ -175,6 +189,7 @@ impl Kind {
             Self::Word([word]) => format!("\"{word}\" alone"),
             Self::Word(words) => format!("one of {}", quoted(words)),
             Self::Words(words, _) => format!("a list of {}", quoted(words)),
+            Self::Flag => "true or false".to_owned(),
             Self::Directory => "a directory, absolute or starting with \"~/\"".to_owned(),
         }
     }

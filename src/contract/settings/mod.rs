@@ -27,6 +27,8 @@ pub struct Settings {
     pub flow: Flow,
     /// `[overlay] base`, as written: absolute, or starting with `~`.
     pub base: String,
+    /// `[daemon] autostart`: whether other commands start a daemon.
+    pub autostart: bool,
     /// `[env] keep`: override variables that are left alone at launch.
     pub keep_env: Vec<String>,
 }
@@ -64,6 +66,7 @@ impl Default for Settings {
             provider: Provider::Symlink,
             flow: Flow::OneWay,
             base: "~/.claude".to_owned(),
+            autostart: false,
             keep_env: Vec::new(),
         }
     }

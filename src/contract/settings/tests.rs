@@ -23,6 +23,8 @@ fn every_key_is_read() {
         provider = "symlink"
         settings = "two-way"
         base = "~/work/"
+        [daemon]
+        autostart = true
         [env]
         keep = ["ANTHROPIC_API_KEY"]
     "#;
@@ -35,6 +37,7 @@ fn every_key_is_read() {
             provider: Provider::Symlink,
             flow: Flow::TwoWay,
             base: "~/work/".into(),
+            autostart: true,
             keep_env: vec!["ANTHROPIC_API_KEY".into()],
         }
     );
@@ -107,7 +110,7 @@ fn problems_name_the_key_the_line_and_what_is_meant() {
         ),
         (
             "[something]\n",
-            "line 1: unknown table something: there are [usage], [login], [overlay], [env]",
+            "line 1: unknown table something: there are [usage], [login], [overlay], [daemon], [env]",
         ),
         (
             "[env]\nquite_different = 1",
@@ -140,6 +143,10 @@ fn problems_name_the_key_the_line_and_what_is_meant() {
         (
             "[overlay]\nbase = \"work\"",
             "line 2: overlay.base takes a directory, absolute or starting with \"~/\", not \"work\"",
+        ),
+        (
+            "[daemon]\nautostart = \"yes\"",
+            "line 2: daemon.autostart takes true or false, not a text",
         ),
         (
             "usage = 1",

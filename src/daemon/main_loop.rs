@@ -1,0 +1,538 @@
+//! The loop that owns the roster and the database: everything that happens comes in as an [`Event`], one after the
+//! other. It is a thread of its own, so that the socket answers while a disk is slow.
+
+use super::log::Log;
+use super::perform::Performer;
+use super::prober::{Done, Job};
+use super::requests;
+use super::watchers::{Seen, Watchers};
+use super::{fold, overlays};
+use crate::adapters::store::{Meta, Store};
+use crate::adapters::{clock, leases};
+use crate::contract::paths::{Base, Home};
+use crate::contract::proto::{Phase, Request, Response};
+use crate::contract::settings::Settings;
+use crate::core::account::AccountId;
+use crate::core::accounts::event::{Event as Happened, KnownAccount, ProbeOutcome};
+use crate::core::accounts::machine::Machine;
+use crate::core::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// The longest that leases, reports and overlays wait for housekeeping, whatever was or was not noticed.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// Changes come in bursts: this long after the first of them, all are looked at together.
+const COALESCE: Duration = Duration::from_millis(60);
+/// An overlay that could not be put in order is tried again no sooner than this, however much changes around it.
+const OVERLAY_RETRY: Duration = Duration::from_millis(200);
+/// Between two attempts to open a database that cannot be opened.
+const OPEN_RETRY: Duration = Duration::from_secs(2);
+/// The longest the loop sleeps: the clock may be moved under it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// What the daemon stands on, as the command that started it knows it.
+pub struct Places {
+    /// Where ccp keeps its state.
+    pub home: Home,
+    /// The person's home directory.
+    pub user_home: PathBuf,
+    /// The environment that claude is started with.
+    pub inherited: Vec<(OsString, OsString)>,
+    /// Finds claude, as a launch would.
+    pub find_claude: Box<dyn Fn() -> Option<PathBuf> + Send + Sync>,
+    /// Reads the settings.
+    pub settings: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    /// Opens the database.
+    pub open_store: Box<dyn Fn() -> Result<Store, String> + Send + Sync>,
+}
+
+/// What can happen.
+pub(super) enum Event {
+    /// A client asks.
+    Request {
+        /// What.
+        request: Request,
+        /// Where its answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// Something changed on disk.
+    Seen(Seen),
+    /// The prober is done.
+    Done(Done),
+    /// It is time to end.
+    Stop,
+}
+
+/// How the loop is getting on, for `health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// How far it is.
+    pub(super) phase: Phase,
+    /// What keeps it from its work.
+    pub(super) problem: Option<String>,
+    /// The roster was loaded once: requests can be taken, even while something else is wrong.
+    pub(super) loaded: bool,
+    /// Accounts in the roster.
+    pub(super) accounts: u32,
+    /// When the last sweep was completed.
+    pub(super) swept_at: Option<Timestamp>,
+}
+
+impl Progress {
+    /// Before anything was done.
+    pub(super) const fn starting() -> Self {
+        Self {
+            phase: Phase::Starting,
+            problem: None,
+            loaded: false,
+            accounts: 0,
+            swept_at: None,
+        }
+    }
+}
+
+/// What the thread of the loop is given.
+pub(super) struct Inlets {
+    /// What happens.
+    pub(super) events: Receiver<Event>,
+    /// For the watchers, who make events.
+    pub(super) sender: SyncSender<Event>,
+    /// To the prober.
+    pub(super) jobs: SyncSender<Job>,
+    /// For `health`.
+    pub(super) progress: watch::Sender<Progress>,
+}
+
+/// Runs until [`Event::Stop`].
+pub(super) fn run(places: &Arc<Places>, inlets: Inlets, log: &Log) {
+    let Some((store, settings)) = open(places, &inlets, log) else {
+        return;
+    };
+    let base = settings.base(&places.user_home);
+    let seed = clock::now().unix_ms().unsigned_abs() ^ u64::from(std::process::id());
+    let mut state = Loop {
+        machine: Machine::new(&settings.sources, seed),
+        performer: Performer::new(store, inlets.jobs, inlets.progress, log.clone()),
+        watchers: Watchers::new(inlets.sender, log.clone()),
+        places: Arc::clone(places),
+        settings,
+        base,
+        loaded: None,
+        leases: BTreeMap::new(),
+        due: Due::at_start(),
+        unsettled: BTreeMap::new(),
+        log: log.clone(),
+    };
+    state.start();
+    state.turn(&inlets.events);
+}
+
+/// Opens the database, however long that takes; none when it is time to end before.
+fn open(places: &Places, inlets: &Inlets, log: &Log) -> Option<(Store, Settings)> {
+    let mut said = None;
+    loop {
+        let opened = (places.settings)().and_then(|s| Ok(((places.open_store)()?, s)));
+        let problem = match opened {
+            Ok(opened) => return Some(opened),
+            Err(problem) => problem,
+        };
+        if said.as_ref() != Some(&problem) {
+            log.warn("cannot work", &[("why", &problem)]);
+            said = Some(problem.clone());
+        }
+        inlets.progress.send_modify(|p| {
+            p.phase = Phase::Degraded;
+            p.problem = Some(problem);
+        });
+        let until = Instant::now() + OPEN_RETRY;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match inlets.events.recv_timeout(left) {
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+        }
+    }
+}
+
+/// When what is next to be done without being asked.
+struct Due {
+    housekeeping: Instant,
+    overlays: Option<Instant>,
+    reload: Option<Instant>,
+}
+
+impl Due {
+    fn at_start() -> Self {
+        let now = Instant::now();
+        Self {
+            housekeeping: now,
+            overlays: Some(now),
+            reload: None,
+        }
+    }
+
+    fn next(&self) -> Instant {
+        let rest = [self.overlays, self.reload];
+        rest.into_iter()
+            .flatten()
+            .fold(self.housekeeping, Instant::min)
+    }
+}
+
+fn soon(due: &mut Option<Instant>) {
+    due.get_or_insert_with(|| Instant::now() + COALESCE);
+}
+
+fn is_due(due: &mut Option<Instant>) -> bool {
+    let is = due.is_some_and(|at| at <= Instant::now());
+    if is {
+        *due = None;
+    }
+    is
+}
+
+/// The loop's own: nobody else touches it.
+pub(super) struct Loop {
+    pub(super) machine: Machine,
+    pub(super) performer: Performer,
+    pub(super) places: Arc<Places>,
+    pub(super) settings: Settings,
+    pub(super) base: Base,
+    watchers: Watchers,
+    /// The roster as the machine was told it last, without sessions; none before the first time.
+    loaded: Option<Vec<KnownAccount>>,
+    /// Leases that count, and whose they are.
+    leases: BTreeMap<String, AccountId>,
+    due: Due,
+    /// Overlays that could not be put in order, and when they are tried again.
+    unsettled: BTreeMap<AccountId, Instant>,
+    log: Log,
+}
+
+impl Loop {
+    fn start(&mut self) {
+        let now = clock::now();
+        // So that they can be watched from the first report and the first launch on.
+        for dir in [self.places.home.leases(), self.places.home.inbox()] {
+            if let Err(error) = crate::adapters::files::create_private_dir(&dir) {
+                self.log
+                    .warn("no directory", &[("path", &dir.display()), ("why", &error)]);
+            }
+        }
+        self.leases = self.live_leases(now);
+        self.reload(now);
+        let accounts = self.loaded.as_ref().map_or(0, Vec::len);
+        self.log.info("ready", &[("accounts", &accounts)]);
+    }
+
+    fn turn(&mut self, events: &Receiver<Event>) {
+        loop {
+            match events.recv_timeout(self.patience()) {
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.do_what_is_due();
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let own = self.due.next().saturating_duration_since(Instant::now());
+        let now = clock::now();
+        let deadline = self.machine.next_deadline().map(|at| at.since(now));
+        // Rounded up: a timer that fires a moment early would spin.
+        let machine = deadline.map_or(LONGEST_SLEEP, |left| left + Duration::from_millis(1));
+        own.min(machine).min(LONGEST_SLEEP)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Request { request, reply } => requests::take(self, request, reply),
+            Event::Seen(Seen::Overlay) => soon(&mut self.due.overlays),
+            Event::Seen(Seen::Published) => soon(&mut self.due.reload),
+            Event::Seen(Seen::Leases) => self.count_sessions(clock::now()),
+            Event::Seen(Seen::Inbox) => {
+                self.due.housekeeping = self.due.housekeeping.min(Instant::now() + COALESCE);
+            }
+            Event::Seen(Seen::Settings) => self.read_settings(),
+            Event::Done(done) => self.probed(done),
+            // Seen by whoever receives.
+            Event::Stop => {}
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = clock::now();
+        if is_due(&mut self.due.overlays) {
+            self.put_overlays_in_order();
+        }
+        if is_due(&mut self.due.reload) {
+            self.reload(now);
+        }
+        if self.due.housekeeping <= Instant::now() {
+            self.keep_house(now);
+            self.due.housekeeping = Instant::now() + HOUSEKEEPING;
+        }
+        if self.machine.next_deadline().is_some_and(|at| at <= now) {
+            self.tell(Happened::Tick, now);
+        }
+    }
+
+    /// Tells the machine, and does what it decides.
+    pub(super) fn tell(&mut self, happened: Happened, now: Timestamp) {
+        let actions = self.machine.handle(happened, now);
+        for action in actions {
+            self.performer
+                .perform(action, &self.settings, &self.base, now);
+        }
+        self.adopt_own_changes(now);
+    }
+
+    /// What the machine itself had written is no news to it.
+    fn adopt_own_changes(&mut self, now: Timestamp) {
+        let touched = self.performer.take_touched();
+        let (false, Some(loaded)) = (touched.is_empty(), &mut self.loaded) else {
+            return;
+        };
+        let Ok(picture) = self.performer.store.picture(now) else {
+            return;
+        };
+        for account in picture.accounts.iter().map(known) {
+            let is_same = |other: &&mut KnownAccount| other.id == account.id;
+            if touched.contains(&account.id)
+                && let Some(place) = loaded.iter_mut().find(is_same)
+            {
+                *place = account;
+            }
+        }
+    }
+
+    /// Folds in what has ended or was handed in, publishes, and looks at everything once: nothing that was not noticed
+    /// stays unnoticed for longer than this.
+    pub(super) fn keep_house(&mut self, now: Timestamp) {
+        let tidied = fold::tidy(&mut self.performer.store, &self.settings, &self.base, now);
+        match tidied {
+            Ok((folded, _)) => {
+                self.performer.well();
+                if folded != fold::Folded::default() {
+                    self.log.info(
+                        "kept house",
+                        &[
+                            ("leases", &folded.leases),
+                            ("reports", &folded.reports),
+                            ("samples", &folded.samples),
+                            ("moved", &folded.moved),
+                        ],
+                    );
+                }
+            }
+            Err(error) => self.performer.ill(&error),
+        }
+        self.count_sessions(now);
+        self.reload(now);
+        self.put_overlays_in_order();
+    }
+
+    /// Reads the roster from the database, and tells the machine when it is not as it was told.
+    pub(super) fn reload(&mut self, now: Timestamp) {
+        let store = &self.performer.store;
+        let picture = match store.picture(now) {
+            Ok(picture) => picture,
+            Err(error) => return self.performer.ill(&error),
+        };
+        let accounts: Vec<KnownAccount> = picture.accounts.iter().map(known).collect();
+        let dirs = picture
+            .accounts
+            .iter()
+            .map(|a| a.account.config_dir.clone());
+        self.watchers
+            .watch(&self.places.home, &self.base, dirs.collect());
+        let swept_at = store.meta(Meta::LastSweep).ok().flatten();
+        let swept_at = swept_at
+            .and_then(|text| text.parse().ok())
+            .map(Timestamp::from_unix_ms);
+        self.performer.show(accounts.len(), swept_at);
+        if self.loaded.as_ref() == Some(&accounts) {
+            return;
+        }
+        let last_launch = self.last_launch();
+        self.loaded = Some(accounts.clone());
+        let sessions = |id| self.leases.values().filter(|other| **other == id).count();
+        let with_sessions = accounts.into_iter().map(|account| KnownAccount {
+            sessions: u32::try_from(sessions(account.id)).unwrap_or(u32::MAX),
+            ..account
+        });
+        let event = Happened::Loaded {
+            accounts: with_sessions.collect(),
+            last_launch,
+            paused_since: picture.paused_since,
+        };
+        self.tell(event, now);
+    }
+
+    fn last_launch(&self) -> Option<Timestamp> {
+        let picks = self.performer.store.picks(1).unwrap_or_default();
+        let picked = picks
+            .first()
+            .map(|p| Timestamp::from_unix_ms(p.record.at_ms));
+        let names = self.leases.keys();
+        let leased = names.filter_map(|n| crate::contract::lease::LeaseName::parse(n));
+        leased.map(|l| l.created_at).chain(picked).max()
+    }
+
+    fn live_leases(&self, now: Timestamp) -> BTreeMap<String, AccountId> {
+        let this = crate::adapters::procs::machine();
+        let Ok(listing) = leases::list(&self.places.home.leases()) else {
+            // What cannot be looked at is as it was.
+            return self.leases.clone();
+        };
+        let live = listing
+            .leases
+            .into_iter()
+            .filter(|l| fold::counts(l, &this, now));
+        live.map(|l| (l.to_string(), l.account)).collect()
+    }
+
+    /// Looks at the leases, and tells the machine of sessions that began or ended.
+    pub(super) fn count_sessions(&mut self, now: Timestamp) {
+        let live = self.live_leases(now);
+        let before = std::mem::replace(&mut self.leases, live);
+        let is_new = |(name, _): &(&String, &AccountId)| !before.contains_key(*name);
+        let began: Vec<AccountId> = self.leases.iter().filter(is_new).map(|(_, a)| *a).collect();
+        let is_gone = |(name, _): &(&String, &AccountId)| !self.leases.contains_key(*name);
+        let ended: Vec<AccountId> = before.iter().filter(is_gone).map(|(_, a)| *a).collect();
+        let changed: BTreeSet<AccountId> = began.iter().chain(&ended).copied().collect();
+        for account in began {
+            self.tell(Happened::SessionStarted { account }, now);
+        }
+        for account in ended {
+            self.tell(Happened::SessionEnded { account }, now);
+        }
+        for account in changed {
+            let live = self
+                .leases
+                .values()
+                .filter(|other| **other == account)
+                .count();
+            let live = u32::try_from(live).unwrap_or(u32::MAX);
+            self.tell(Happened::SessionsCounted { account, live }, now);
+        }
+    }
+
+    fn put_overlays_in_order(&mut self) {
+        let accounts = match self.performer.store.accounts() {
+            Ok(accounts) => accounts,
+            Err(error) => return self.performer.ill(&error),
+        };
+        let mut changed = false;
+        for account in accounts {
+            let (store, settings, base) = (&mut self.performer.store, &self.settings, &self.base);
+            if overlays::is_in_order(store, settings, base, &account).unwrap_or(false) {
+                self.unsettled.remove(&account.id);
+                continue;
+            }
+            let waits = self.unsettled.get(&account.id).copied();
+            if let Some(until) = waits.filter(|until| *until > Instant::now()) {
+                self.due.overlays.get_or_insert(until);
+                continue;
+            }
+            let make = crate::adapters::overlay::Options::at_launch;
+            match overlays::put_in_order(store, settings, base, &account, make, None) {
+                Ok(report) => {
+                    changed = true;
+                    for line in overlays::news(&account, &report) {
+                        self.log.info("overlay", &[("what", &line)]);
+                    }
+                    if report.is_settled() {
+                        self.unsettled.remove(&account.id);
+                    } else {
+                        let again = Instant::now() + OVERLAY_RETRY;
+                        self.unsettled.insert(account.id, again);
+                    }
+                }
+                Err(error) => self.performer.ill(&error),
+            }
+        }
+        if changed {
+            self.performer
+                .publish(&self.settings, &self.base, false, clock::now());
+        }
+    }
+
+    fn read_settings(&mut self) {
+        match (self.places.settings)() {
+            Ok(settings) if settings != self.settings => {
+                self.base = settings.base(&self.places.user_home);
+                let sources = settings.sources.clone();
+                self.settings = settings;
+                let now = clock::now();
+                self.log.info("settings changed", &[]);
+                self.tell(Happened::SourcesChanged { sources }, now);
+                self.performer
+                    .publish(&self.settings, &self.base, false, now);
+                self.reload(now);
+                soon(&mut self.due.overlays);
+            }
+            Ok(_) => {}
+            // The old ones stay in force until the file is right again.
+            Err(why) => self.log.warn("settings not read", &[("why", &why)]),
+        }
+    }
+
+    fn probed(&mut self, done: Done) {
+        let now = clock::now();
+        let happened = match done {
+            Done::Probed {
+                account,
+                source,
+                outcome,
+                account_uuid,
+            } => Happened::Probed {
+                account,
+                source,
+                outcome: self.own(account, outcome, account_uuid.as_deref()),
+            },
+            Done::Confirmed(account, verdict) => Happened::LoginChecked { account, verdict },
+        };
+        self.tell(happened, now);
+    }
+
+    /// Numbers of another person's account, or of another plan, are none.
+    fn own(&self, id: AccountId, outcome: ProbeOutcome, uuid: Option<&str>) -> ProbeOutcome {
+        let ProbeOutcome::Measured(_) = &outcome else {
+            return outcome;
+        };
+        let account = self.performer.store.account(id).ok().flatten();
+        if account.is_some_and(|a| super::refresh::is_another(&a, uuid)) {
+            let reason = "the numbers were another account's".to_owned();
+            return ProbeOutcome::Failed { reason };
+        }
+        outcome
+    }
+}
+
+/// What the machine has to know of an account; its sessions are counted from the leases.
+fn known(pictured: &crate::adapters::store::PicturedAccount) -> KnownAccount {
+    let account = &pictured.account;
+    let health = &account.health;
+    let problem = health.problem.as_ref();
+    KnownAccount {
+        id: account.id,
+        signed_in: account.identity.is_some(),
+        held: pictured.sample.clone(),
+        probed_at: health.probed_at,
+        needs_login: health.needs_login,
+        logged_out_at: problem
+            .filter(|p| p.text == super::refresh::LOGGED_OUT)
+            .map(|p| p.since),
+        limited_until: health.limited_until,
+        sessions: 0,
+    }
+}

@@ -1,0 +1,150 @@
+//! The one thread that runs claude, or asks the service, for the daemon: one account at a time, under the lock that
+//! commands sample under.
+
+use super::main_loop::{Event, Places};
+use super::renew;
+use super::sampling::{self, Outcome, Surroundings};
+use crate::adapters::agent::{Environment, auth};
+use crate::adapters::files::Lock;
+use crate::adapters::{clock, creds};
+use crate::contract::settings::Renew;
+use crate::core::account::AccountId;
+use crate::core::accounts::event::{LoginVerdict, ProbeOutcome};
+use crate::core::usage::Source;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
+
+/// How long a round of another ccp is waited for.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What the thread is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Ask this source for the usage of this account.
+    Probe(AccountId, Source),
+    /// Ask claude who is logged in.
+    Confirm(AccountId),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Done {
+    /// Of [`Job::Probe`].
+    Probed {
+        /// Which account.
+        account: AccountId,
+        /// Which source.
+        source: Source,
+        /// What it said.
+        outcome: ProbeOutcome,
+        /// Whose numbers they are, where that was said.
+        account_uuid: Option<String>,
+    },
+    /// Of [`Job::Confirm`].
+    Confirmed(AccountId, LoginVerdict),
+}
+
+/// Works until there are no more jobs.
+pub(super) fn work(places: &Arc<Places>, jobs: &Receiver<Job>, events: &SyncSender<Event>) {
+    for job in jobs {
+        let done = match job {
+            Job::Probe(account, source) => probe(places, account, source),
+            Job::Confirm(account) => Done::Confirmed(account, confirm(places, account)),
+        };
+        // A loop that is gone needs no answers.
+        if events.send(Event::Done(done)).is_err() {
+            return;
+        }
+    }
+}
+
+fn probe(places: &Places, account: AccountId, source: Source) -> Done {
+    let (outcome, account_uuid) = match lock(places) {
+        Ok(_lock) => sample(places, account, source),
+        Err(reason) => (ProbeOutcome::Failed { reason }, None),
+    };
+    Done::Probed {
+        account,
+        source,
+        outcome,
+        account_uuid,
+    }
+}
+
+/// Commands sample under this lock, too; its time tells launches that somebody does.
+fn lock(places: &Places) -> Result<Lock, String> {
+    let path = places.home.refresh_lock();
+    let lock = Lock::acquire(&path, PATIENCE)
+        .map_err(|e| format!("cannot lock {}: {e}", path.display()))?
+        .ok_or_else(|| "another ccp is sampling the accounts at this moment".to_owned())?;
+    let _ = lock.touch(clock::now());
+    Ok(lock)
+}
+
+fn sample(places: &Places, account: AccountId, source: Source) -> (ProbeOutcome, Option<String>) {
+    let claude = (places.find_claude)();
+    let (api, oauth) = match sampling::bases() {
+        Ok(bases) => bases,
+        Err(reason) => return (ProbeOutcome::Failed { reason }, None),
+    };
+    let surroundings = Surroundings {
+        home: &places.home,
+        claude: claude.as_deref(),
+        inherited: &places.inherited,
+        api: &api,
+        oauth: &oauth,
+        now: &clock::now,
+    };
+    renew_where_chosen(places, surroundings);
+    let deadline = Instant::now() + sampling::BOUND;
+    let sampled = sampling::sample_accounts(&[account], &[source], 1, deadline, surroundings);
+    let outcome = sampled.into_iter().next().map(|(_, outcome)| outcome);
+    match outcome.unwrap_or(Outcome::NotReached) {
+        Outcome::Measured {
+            sample,
+            account_uuid,
+            ..
+        } => (ProbeOutcome::Measured(sample), account_uuid),
+        Outcome::Unchanged { .. } => (ProbeOutcome::Unchanged, None),
+        // claude does not tell throttled from offline; the service does.
+        Outcome::Throttled { .. } if source == Source::Claude => (ProbeOutcome::NoNumbers, None),
+        Outcome::Throttled { retry_after } => (ProbeOutcome::Throttled { retry_after }, None),
+        Outcome::LoginSuspected { confirmed } => {
+            let verdict = confirmed.then_some(LoginVerdict::LoggedOut);
+            (ProbeOutcome::LoginSuspected { verdict }, None)
+        }
+        Outcome::Failed { reason } => (ProbeOutcome::Failed { reason }, None),
+        Outcome::NotReached => {
+            let reason = "there was no time left to ask".to_owned();
+            (ProbeOutcome::Failed { reason }, None)
+        }
+    }
+}
+
+/// With `login.renew = "direct"`, logins that are due are renewed on the way. What fails is in the database, and the
+/// question that follows lets claude try.
+fn renew_where_chosen(places: &Places, surroundings: Surroundings<'_>) {
+    if !(places.settings)().is_ok_and(|settings| settings.renew == Renew::Direct) {
+        return;
+    }
+    if let Ok(mut store) = (places.open_store)() {
+        let _ = renew::renew_due(&mut store, surroundings, clock::now());
+    }
+}
+
+fn confirm(places: &Places, account: AccountId) -> LoginVerdict {
+    let Some(claude): Option<PathBuf> = (places.find_claude)() else {
+        return LoginVerdict::Unknown;
+    };
+    let dir = places.home.account(account);
+    let environment = Environment::for_account(places.inherited.iter().cloned(), &dir);
+    match auth::status(&claude, &dir, &environment, auth::PATIENCE) {
+        Ok(status) if status.logged_in => LoginVerdict::LoggedIn,
+        Ok(_) if creds::presence(&places.home, account) != creds::Presence::Unknown => {
+            LoginVerdict::LoggedOut
+        }
+        Ok(_) | Err(_) => LoginVerdict::Unknown,
+    }
+}

@@ -1,0 +1,124 @@
+//! Starting a daemon in the background, for the commands after this one. A daemon that dies again and again is left
+//! alone for a while.
+
+use super::endpoint::read_note;
+use crate::adapters::files::{PRIVATE_FILE, replace_rebuildable};
+use crate::adapters::procs;
+use crate::contract::paths::Home;
+use crate::contract::proto::PROTO;
+use crate::contract::proto::note::Found;
+use crate::core::time::Timestamp;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// At most so many starts …
+const MOST: usize = 5;
+/// … in so long.
+const WITHIN: Duration = Duration::from_secs(60);
+/// The largest list of starts that is read, in bytes: five lines of fourteen.
+const MAX_LIST: u64 = 4096;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// A daemon was running.
+    Runs,
+    /// One was started. It listens within two seconds, and nobody waits for that.
+    Now,
+    /// It was started too often within a minute.
+    TooOften,
+    /// It cannot be started.
+    Cannot,
+}
+
+/// Starts a daemon when none runs.
+pub fn ensure(home: &Home, now: Timestamp) -> Started {
+    if runs(home) {
+        return Started::Runs;
+    }
+    let path = home.daemon_starts();
+    let mut text = String::new();
+    // A list that cannot be read counts as none.
+    let _ = File::open(&path).and_then(|f| f.take(MAX_LIST).read_to_string(&mut text));
+    let Some(list) = one_more(&text, now) else {
+        return Started::TooOften;
+    };
+    // Without the list nothing would keep a broken daemon from being started at every launch.
+    if replace_rebuildable(&path, list.as_bytes(), PRIVATE_FILE).is_err() {
+        return Started::Cannot;
+    }
+    let Some(program) = own_ccpd() else {
+        return Started::Cannot;
+    };
+    let mut command = Command::new(program);
+    command
+        .args(["daemon", "--detach"])
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // It outlives this command, which is over in a moment.
+    command.spawn().map_or(Started::Cannot, |_| Started::Now)
+}
+
+/// Whether the daemon that noted itself last still runs, and is not older than this version.
+fn runs(home: &Home) -> bool {
+    let Found::Note(note) = read_note(&home.daemon_lock()) else {
+        return false;
+    };
+    let lives = note.start.is_some() && procs::start_time(note.pid) == note.start;
+    lives && note.proto >= PROTO
+}
+
+/// The list with this start added; none when there were too many.
+fn one_more(text: &str, now: Timestamp) -> Option<String> {
+    let started = |line: &str| line.trim().parse().ok().map(Timestamp::from_unix_ms);
+    let mut recent: Vec<Timestamp> = text
+        .lines()
+        .filter_map(started)
+        // A start in the future was noted before the clock was set back.
+        .filter(|at| *at <= now && now.since(*at) < WITHIN)
+        .collect();
+    if recent.len() >= MOST {
+        return None;
+    }
+    recent.push(now);
+    Some(
+        recent
+            .iter()
+            .map(|at| format!("{}\n", at.unix_ms()))
+            .collect(),
+    )
+}
+
+fn own_ccpd() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let own = std::fs::canonicalize(&own).unwrap_or(own);
+    Some(own.with_file_name("ccpd"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_started_five_times_in_a_minute_at_most() {
+        let at = |seconds: i64| Timestamp::from_unix_ms(seconds * 1000);
+        let mut list = String::new();
+        for second in 0..5 {
+            list = one_more(&list, at(second)).expect("is not too often");
+        }
+        assert_eq!(one_more(&list, at(59)), None);
+        assert!(
+            one_more(&list, at(60)).is_some(),
+            "the first is a minute ago"
+        );
+        assert_eq!(
+            one_more("rubbish\n999999999\n", at(7)),
+            Some("7000\n".to_owned())
+        );
+    }
+}

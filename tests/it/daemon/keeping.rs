@@ -1,0 +1,150 @@
+//! What it is for: overlays, reports and leases are kept in order, whatever happens to it.
+
+use super::{Stage, holds_within, rounds};
+use ccp::adapters::{clock, inbox};
+use ccp::contract::report::Report;
+use ccp::contract::snapshot::WindowEntry;
+use ccp::core::time::Timestamp;
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+fn report(account: u16, at: Timestamp, used: f64) -> Report {
+    Report {
+        account,
+        account_uuid: None,
+        measured_at_ms: at.unix_ms(),
+        source: "live".to_owned(),
+        windows: vec![WindowEntry {
+            kind: "five_hour".to_owned(),
+            model: None,
+            used,
+            resets_at_ms: None,
+        }],
+        extra: None,
+        limited_until_ms: None,
+    }
+}
+
+#[test]
+fn proof_a_new_entry_of_the_base_is_linked_within_a_second() {
+    let stage = Stage::new(3);
+    let _daemon = stage.start_ready(&[]);
+    let base = stage.world.home.path().join(".claude");
+    let mut times = Vec::new();
+    for round in 0..rounds(500, 25) {
+        let name = format!("entry-{round}");
+        fs::write(base.join(&name), "x").expect("writes");
+        let began = Instant::now();
+        let is_linked = |number| stage.world.account_dir(number).join(&name).exists();
+        let linked = holds_within(Duration::from_secs(10), || (1..=3).all(is_linked));
+        assert!(linked, "{name} is linked; log:\n{}", stage.log());
+        times.push(began.elapsed());
+    }
+    times.sort();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    println!(
+        "a new entry is linked: p50 {:?}, p99 {:?}, most {:?}",
+        at(50),
+        at(99),
+        at(100)
+    );
+    assert!(at(50) < Duration::from_secs(1), "{:?}", at(50));
+}
+
+#[test]
+fn a_report_in_the_inbox_is_taken_in_at_once() {
+    let stage = Stage::new(1);
+    let _daemon = stage.start_ready(&[]);
+    inbox::hand_in(&stage.home().inbox(), &report(1, clock::now(), 33.0)).expect("hands in");
+    stage.until(|| {
+        let sample = stage.world.snapshot().accounts[0].sample.clone();
+        sample.is_some_and(|s| s.windows.iter().any(|w| w.used == 33.0))
+    });
+}
+
+#[test]
+fn what_cannot_be_written_is_said_and_heals() {
+    let stage = Stage::new(1);
+    let snapshot = stage.home().snapshot();
+    let _daemon = stage.start_ready(&[]);
+    fs::remove_file(&snapshot).expect("removes");
+    fs::create_dir_all(snapshot.join("in the way")).expect("creates");
+    let hand_in = |used| {
+        let report = report(1, clock::now(), used);
+        inbox::hand_in(&stage.home().inbox(), &report).expect("hands in");
+    };
+    hand_in(10.0);
+    stage.until(|| stage.health()["phase"] == "degraded");
+    assert_eq!(
+        stage.ask(r#"{"proto":1,"op":"status"}"#)["ok"],
+        true,
+        "it answers what it can"
+    );
+    assert!(
+        stage.health()["problem"]
+            .to_string()
+            .contains("snapshot.json")
+    );
+    fs::remove_dir_all(&snapshot).expect("removes");
+    hand_in(11.0);
+    stage.until(|| stage.health()["phase"] == "ready");
+}
+
+/// Kills it at any moment, again and again, while everything is in motion.
+#[test]
+fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
+    let stage = Stage::new(2);
+    let base = stage.world.home.path().join(".claude");
+    let mut handed_in = 0;
+    let rounds = rounds(500, 25);
+    for round in 0..rounds {
+        let mut daemon = stage.start(&[]);
+        let began = Instant::now();
+        // From before it listens to well into its work.
+        let moment = Duration::from_millis((round as u64 * 37) % 300);
+        while began.elapsed() < moment {
+            let used = f64::from(handed_in % 100);
+            inbox::hand_in(&stage.home().inbox(), &report(1, clock::now(), used))
+                .expect("hands in");
+            fs::write(base.join(format!("round-{}", handed_in % 50)), "x").expect("writes");
+            handed_in += 1;
+            ccp::adapters::files::pause(Duration::from_millis(5));
+        }
+        daemon.running.signal("KILL");
+        daemon.end();
+        // What a launch reads is whole at every moment.
+        assert_eq!(stage.world.snapshot().accounts.len(), 2);
+    }
+    let mut last = stage.start_ready(&[]);
+    stage.until(|| {
+        let waiting = inbox::list(&stage.home().inbox()).expect("lists");
+        waiting.is_empty()
+    });
+    stage.until(|| {
+        let shared = fs::read_dir(&base).expect("lists").flatten();
+        let names: Vec<_> = shared.map(|e| e.file_name()).collect();
+        let dirs = [1, 2].map(|number| stage.world.account_dir(number));
+        dirs.iter().all(|dir| {
+            let mine = names
+                .iter()
+                .filter(|n| n.to_string_lossy().starts_with("round-"));
+            mine.map(|name| dir.join(name))
+                .all(|path| path.is_symlink())
+        })
+    });
+    assert_eq!(stage.ask(r#"{"proto":1,"op":"shutdown"}"#)["ok"], true);
+    assert_eq!(last.end().0, 0);
+    let store = stage.world.store();
+    store.check_integrity().expect("is whole");
+    let account = ccp::core::account::AccountId::new(1).expect("1");
+    let samples = store
+        .samples_since(account, Timestamp::from_unix_ms(0))
+        .expect("lists");
+    let instants: BTreeSet<_> = samples.iter().map(|s| s.measured_at).collect();
+    assert_eq!(instants.len(), samples.len(), "no sample is there twice");
+    println!(
+        "{rounds} kills, {handed_in} reports, {} samples kept",
+        samples.len()
+    );
+}
