@@ -21,6 +21,8 @@ pub mod inbox;
 #[cfg(feature = "full")]
 pub mod overlay;
 #[cfg(feature = "full")]
+pub mod service;
+#[cfg(feature = "full")]
 pub mod simulated;
 #[cfg(feature = "full")]
 pub mod store;
