@@ -8,5 +8,5 @@ mod adding;
 mod choosing;
 mod keeping;
 mod shells;
-mod terminal;
-mod world;
+pub mod terminal;
+pub mod world;

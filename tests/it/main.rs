@@ -7,6 +7,7 @@ mod launch;
 mod life;
 mod overlay;
 mod real;
+mod service;
 mod support;
 mod tidy;
 mod views;

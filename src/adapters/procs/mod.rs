@@ -84,6 +84,14 @@ fn host_name() -> String {
     String::from_utf8_lossy(&buffer[..end]).into_owned()
 }
 
+/// This user's number.
+#[cfg(feature = "full")]
+#[must_use]
+pub fn user_id() -> u32 {
+    // SAFETY: takes and touches nothing, and cannot fail.
+    unsafe { libc::getuid() }
+}
+
 /// The name the system has for this user; empty when it has none.
 #[cfg(feature = "full")]
 #[must_use]

@@ -278,7 +278,7 @@ mod tests {
             let unit = unit(&program, &home, false);
             let text = render(&unit).expect("no control characters");
             prop_assert_eq!(program_in(&text), Some(PathBuf::from(&program)));
-            prop_assert_eq!(home_in(&text).as_deref(), Some(unit.home.path()));
+            prop_assert_eq!(home_in(&text), Some(unit.home.path().to_owned()));
         }
 
         #[test]

@@ -329,7 +329,7 @@ mod tests {
             let unit = unit(&program, &home, false);
             if let Ok(text) = render(&unit) {
                 prop_assert_eq!(program_in(&text), Some(PathBuf::from(&program)));
-                prop_assert_eq!(home_in(&text).as_deref(), Some(unit.home.path()));
+                prop_assert_eq!(home_in(&text), Some(unit.home.path().to_owned()));
                 prop_assert_eq!(text.matches("\n[").count(), 3, "no path adds a section");
             } else {
                 prop_assert!(program.contains(['"', '\'', '\\']));

@@ -1,0 +1,91 @@
+//! `ccp service` and `ccp logs` as whole programs. The supervisors' own programs are stand-ins that write down what they
+//! were asked; what is written for them is judged by the real ones' own checkers where they are installed.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write what people and other programs would"
+)]
+
+mod homebrew;
+mod launchagent;
+mod logs;
+mod purge;
+mod systemd;
+
+use crate::life::world::World;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+/// A systemctl that is reachable unless there is `no-bus`, and shows what is in `shown`.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+echo "$*" >> "$HOME/asked"
+case "$*" in
+*--property=Version)
+    if [ -f "$HOME/no-bus" ]; then
+        echo "Failed to connect to bus: No medium found" >&2
+        exit 1
+    fi
+    echo Version=252
+    ;;
+*"show ccp.service"*) cat "$HOME/shown" ;;
+esac
+"#;
+
+/// A person's machine whose systemctl is a stand-in.
+fn with_systemctl(world: World) -> World {
+    script(&world.bin("systemctl"), SYSTEMCTL);
+    shown(
+        &world,
+        "LoadState=not-found\nActiveState=inactive\nMainPID=0\n",
+    );
+    world
+}
+
+fn script(path: &Path, text: &str) {
+    fs::write(path, text).expect("writes");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("is executable");
+}
+
+fn shown(world: &World, text: &str) {
+    fs::write(world.home.path().join("shown"), text).expect("writes");
+}
+
+/// What the stand-in was asked since the last look.
+fn asked(world: &World) -> Vec<String> {
+    let file = world.home.path().join("asked");
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let _ = fs::remove_file(file);
+    text.lines().map(str::to_owned).collect()
+}
+
+fn unit_file(world: &World) -> PathBuf {
+    world.home.path().join(".config/systemd/user/ccp.service")
+}
+
+/// A `PATH` on which there is `ccp` and nothing that supervises.
+fn without_supervisors(world: &mut World) {
+    let bin = world.home.path().join("lonely");
+    fs::create_dir(&bin).expect("creates");
+    for name in ["ccp", "ccpd"] {
+        symlink(world.bin(name), bin.join(name)).expect("links");
+    }
+    world.set("PATH", bin);
+}
+
+/// Says aloud that a test leaves something out; never in CI.
+fn skip(why: &str) {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
+    assert!(set("CI").is_none_or(|ci| ci != "true"), "{why}");
+    eprintln!("SKIPPED: {why}");
+    if let Some(skips) = set("CCP_TEST_SKIPS") {
+        let name = std::thread::current().name().unwrap_or("a test").to_owned();
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .append(true)
+            .create(true)
+            .open(skips)
+            .expect("opens the list of skipped tests");
+        writeln!(file, "{name}: {why}").expect("writes");
+    }
+}
