@@ -142,14 +142,15 @@ Files in CCP_HOME (~/.cc-pool by default), readable by you alone
   status.json         the output of `ccp status --json` after the last sweep
   leases/             one small file for each running or just reserved session
   inbox/              usage that sessions reported, until it is folded in
-  logs/               logs, and damaged files that were moved out of the way
+  logs/               the daemon's log, and damaged files that were moved out of the way
   probe/              an empty directory in which claude is asked for usage
 
 Logins are where Claude Code puts them: .credentials.json in the account's directory on Linux, the Keychain on macOS.
 ~/.claude and ~/.claude.json are yours: ccp links to what is in them and never moves them.
 
 Outside CCP_HOME, only on request: one line in a shell's start-up file (`ccp alias`), the status line in your settings
-(`ccp statusline`). Each has its `remove`.
+(`ccp statusline`), a unit or LaunchAgent (`ccp service`). Each has its `remove` or `uninstall`, and
+`ccp service uninstall --purge` does them all.
 "
     .to_owned()
 }

@@ -11,6 +11,7 @@ const OWN_NAMES: &[&str] = &[
     "config.toml",
     "daemon.lock",
     "daemon.sock",
+    "daemon.starts",
     "inbox",
     "leases",
     "logs",
@@ -92,6 +93,30 @@ impl Home {
         self.0.join("refresh.lock")
     }
 
+    /// Where the daemon listens, as long as the path is short enough for the system.
+    #[must_use]
+    pub fn daemon_socket(&self) -> PathBuf {
+        self.0.join("daemon.sock")
+    }
+
+    /// Held by the running daemon for its whole life; says who it is.
+    #[must_use]
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.0.join("daemon.lock")
+    }
+
+    /// When daemons were started by other commands, so that one that dies again and again is left alone.
+    #[must_use]
+    pub fn daemon_starts(&self) -> PathBuf {
+        self.0.join("daemon.starts")
+    }
+
+    /// What the daemon did; older ones are `daemon.log.1` and so on.
+    #[must_use]
+    pub fn daemon_log(&self) -> PathBuf {
+        self.logs().join("daemon.log")
+    }
+
     /// Samples handed in while nobody listens, one file each.
     #[must_use]
     pub fn inbox(&self) -> PathBuf {
@@ -114,12 +139,6 @@ impl Home {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs")
-    }
-
-    /// What the daemon logs; older ones beside it as `daemon.log.1` and up.
-    #[must_use]
-    pub fn daemon_log(&self) -> PathBuf {
-        self.logs().join("daemon.log")
     }
 
     /// An empty directory for probes to run in.
@@ -248,6 +267,9 @@ mod tests {
             home.leases(),
             home.state_lock(),
             home.refresh_lock(),
+            home.daemon_socket(),
+            home.daemon_lock(),
+            home.daemon_starts(),
             home.inbox(),
             home.statusline_notes(),
             home.statusline_record(),
@@ -257,7 +279,7 @@ mod tests {
             let name = path.file_name().and_then(|n| n.to_str()).expect("text");
             assert!(Home::is_own_name(name), "{name}");
         }
-        for name in ["state.db-wal", "snapshot.json.tmp.12.0", "daemon.sock"] {
+        for name in ["state.db-wal", "snapshot.json.tmp.12.0"] {
             assert!(Home::is_own_name(name), "{name}");
         }
         for name in ["accounts", "pool.db", "notes", "state.db.old", "x.tmp.1.2"] {

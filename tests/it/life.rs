@@ -4,9 +4,11 @@
     reason = "tests write what people and other programs would"
 )]
 
+pub use terminal::Terminal;
+
 mod adding;
 mod choosing;
 mod keeping;
 mod shells;
-pub mod terminal;
+mod terminal;
 pub mod world;

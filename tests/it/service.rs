@@ -13,8 +13,7 @@ mod systemd;
 
 use crate::life::world::World;
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A systemctl that is reachable unless there is `no-bus`, and shows what is in `shown`.
@@ -61,31 +60,4 @@ fn asked(world: &World) -> Vec<String> {
 
 fn unit_file(world: &World) -> PathBuf {
     world.home.path().join(".config/systemd/user/ccp.service")
-}
-
-/// A `PATH` on which there is `ccp` and nothing that supervises.
-fn without_supervisors(world: &mut World) {
-    let bin = world.home.path().join("lonely");
-    fs::create_dir(&bin).expect("creates");
-    for name in ["ccp", "ccpd"] {
-        symlink(world.bin(name), bin.join(name)).expect("links");
-    }
-    world.set("PATH", bin);
-}
-
-/// Says aloud that a test leaves something out; never in CI.
-fn skip(why: &str) {
-    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
-    assert!(set("CI").is_none_or(|ci| ci != "true"), "{why}");
-    eprintln!("SKIPPED: {why}");
-    if let Some(skips) = set("CCP_TEST_SKIPS") {
-        let name = std::thread::current().name().unwrap_or("a test").to_owned();
-        let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .append(true)
-            .create(true)
-            .open(skips)
-            .expect("opens the list of skipped tests");
-        writeln!(file, "{name}: {why}").expect("writes");
-    }
 }

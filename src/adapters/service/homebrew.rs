@@ -80,12 +80,18 @@ impl Homebrew {
         Question::new(&self.brew, &words, BOUND)
     }
 
-    pub(super) fn install(&self, unit: &Unit) -> Result<Installed, ServiceError> {
-        if !unit.is_default_home {
-            return Err(ServiceError::Taken(
-                "Homebrew's service keeps the default CCP_HOME alone".to_owned(),
-            ));
+    /// Refuses a home that the formula's service, which knows no `CCP_HOME`, would not keep.
+    pub fn must_keep(&self, unit: &Unit) -> Result<(), ServiceError> {
+        if unit.is_default_home {
+            return Ok(());
         }
+        Err(ServiceError::Taken(
+            "Homebrew's service keeps the default CCP_HOME alone".to_owned(),
+        ))
+    }
+
+    pub(super) fn install(&self, unit: &Unit) -> Result<Installed, ServiceError> {
+        self.must_keep(unit)?;
         if self.status()?.state == State::Running {
             return Ok(Installed::Already);
         }

@@ -89,24 +89,26 @@ impl Systemd {
     }
 
     pub(super) fn uninstall(&self) -> Result<bool, ServiceError> {
-        if !self.file.exists() {
-            return Ok(false);
-        }
+        let is_there = self.file.exists();
         match self.must_answer() {
-            Ok(()) => {
+            Ok(()) if is_there => {
                 self.question(&["disable", "--now", NAME]).demand()?;
                 remove(&self.file)?;
                 self.question(&["daemon-reload"]).demand()?;
+                Ok(true)
             }
-            // Nobody runs it, then.
-            Err(ServiceError::Unreachable(_)) => {
-                remove(&self.file)?;
-                let wanted = self.units.join("default.target.wants").join(NAME);
-                remove(&wanted)?;
+            // Somebody took the file away under a daemon that runs on.
+            Ok(()) if self.status()?.state == State::Running => {
+                self.question(&["stop", NAME]).demand()?;
+                Ok(true)
             }
-            Err(error) => return Err(error),
+            // Without an instance nobody runs it.
+            Ok(()) | Err(ServiceError::Unreachable(_)) => {
+                remove(&self.units.join("default.target.wants").join(NAME))?;
+                remove(&self.file)
+            }
+            Err(error) => Err(error),
         }
-        Ok(true)
     }
 
     pub(super) fn status(&self) -> Result<Status, ServiceError> {

@@ -17,7 +17,7 @@ use serde_json::json;
 use std::env;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What one can do where no supervisor answers.
 const WITHOUT: &str = "ccp works without a service: launches and commands sample on demand";
@@ -69,40 +69,55 @@ impl Here {
         })
     }
 
-    /// Refuses where the file that is there keeps another home: that daemon is not ours to change.
+    fn services(&self) -> impl Iterator<Item = &Service> {
+        std::iter::once(&self.service).chain(&self.superseded)
+    }
+
+    /// The other home that a service keeps, and the command that removes it; none where it is this home's.
+    fn foreign(&self, service: &Service) -> Result<Option<Failure>, Failure> {
+        if let Service::Homebrew(homebrew) = service {
+            return Ok(homebrew.must_keep(&self.unit).err().map(Failure::from));
+        }
+        let Some(file) = service.file() else {
+            return Ok(None);
+        };
+        let named = service.home()?;
+        let own = (!self.unit.is_default_home).then(|| self.unit.home.path());
+        if named.as_deref() == own {
+            return Ok(None);
+        }
+        let (theirs, prefix) = match &named {
+            Some(home) => (
+                home.display().to_string(),
+                format!("{}={}", vars::CCP_HOME, home.display()),
+            ),
+            None => (
+                "the default home".to_owned(),
+                format!("env -u {}", vars::CCP_HOME),
+            ),
+        };
+        let failure = Failure::new(format!("the service in {} keeps {theirs}", file.display()))
+            .hint(format!("`{prefix} ccp service uninstall` removes it"));
+        Ok(Some(failure))
+    }
+
+    /// Refuses where a service that is there keeps another home: that daemon is not ours to change.
     fn must_be_ours(&self) -> Result<(), Failure> {
-        for service in std::iter::once(&self.service).chain(&self.superseded) {
-            let Some(file) = service.file() else {
-                continue;
-            };
-            let named = service.home()?;
-            let own = (!self.unit.is_default_home).then(|| self.unit.home.path());
-            if named.as_deref() != own {
-                let (theirs, hint) = match &named {
-                    Some(home) => (
-                        home.display().to_string(),
-                        format!(
-                            "{}={} ccp service uninstall",
-                            vars::CCP_HOME,
-                            home.display()
-                        ),
-                    ),
-                    None => (
-                        "the default home".to_owned(),
-                        format!("env -u {} ccp service uninstall", vars::CCP_HOME),
-                    ),
-                };
-                let error = format!("the service in {} keeps {theirs}", file.display());
-                return Err(Failure::new(error).hint(format!("`{hint}` removes it")));
+        for service in self.services() {
+            if let Some(failure) = self.foreign(service)? {
+                return Err(failure);
             }
         }
         Ok(())
     }
 
+    /// Takes out whatever keeps this home.
     fn take_out(&self) -> Result<bool, Failure> {
         let mut gone = false;
-        for service in std::iter::once(&self.service).chain(&self.superseded) {
-            gone |= service.uninstall()?;
+        for service in self.services() {
+            if self.foreign(service)?.is_none() {
+                gone |= service.uninstall()?;
+            }
         }
         Ok(gone)
     }
@@ -118,6 +133,7 @@ fn native(context: &Context) -> Service {
 #[cfg(not(target_os = "macos"))]
 fn native(context: &Context) -> Service {
     use crate::adapters::service::Systemd;
+    use std::path::PathBuf;
     let config = env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
@@ -175,7 +191,9 @@ fn install(context: &Context, here: &Here) -> Outcome {
 }
 
 fn uninstall(context: &Context, here: &Here, arguments: Uninstall) -> Outcome {
-    here.must_be_ours()?;
+    if !arguments.purge {
+        here.must_be_ours()?;
+    }
     let at_stake = match &here.service {
         Service::Homebrew(_) => true,
         native => native.file().is_some(),

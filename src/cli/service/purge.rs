@@ -9,6 +9,7 @@ use super::super::failure::Failure;
 use super::super::prompt::{Prompt, nobody_to_ask};
 use super::super::{remove, sessions, statusline};
 use crate::adapters::clock;
+use crate::adapters::files::Lock;
 use crate::adapters::overlay::{remove_entry, remove_trash};
 use crate::contract::exit;
 use crate::contract::paths::Home;
@@ -17,6 +18,10 @@ use crate::daemon::roster;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+/// For a daemon that was told to end.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Asks; the answer that changes nothing is the default.
 pub(super) fn ask(context: &Context) -> Result<bool, Failure> {
@@ -56,9 +61,27 @@ pub(super) fn must_be_possible(context: &Context) -> Result<(), Failure> {
 
 /// Removes everything. The service is gone already, so that nobody writes meanwhile.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
+    let _nobody_else = must_have_no_daemon(&context.home)?;
     take_out_of_files(context)?;
     remove_accounts(context)?;
     remove_state(&context.home)
+}
+
+/// A daemon that no supervisor knows, started by hand or by a command, would write everything anew. The lock that is
+/// returned keeps the next one out meanwhile.
+fn must_have_no_daemon(home: &Home) -> Result<Option<Lock>, Failure> {
+    let path = home.daemon_lock();
+    if !path.exists() {
+        return Ok(None);
+    }
+    match Lock::acquire(&path, LAST_WORDS) {
+        Ok(Some(lock)) => Ok(Some(lock)),
+        Ok(None) => Err(
+            Failure::new(format!("a daemon still keeps {}", home.path().display()))
+                .hint("end it, then run the same command again; no account was removed"),
+        ),
+        Err(error) => Err(unreadable(&path, &error)),
+    }
 }
 
 /// What ccp put into the person's own files.

@@ -1,13 +1,15 @@
 //! `ccp service uninstall --purge`: all of ccp goes, and nothing of the person's own.
 
 use super::{asked, with_systemctl};
-use crate::life::terminal::Terminal;
+use crate::life::Terminal;
 use crate::life::world::{BOUND, World};
+use ccp::adapters::files::Lock;
 use ccp_standin::Running;
 use ccp_standin::service::AccountSpec;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Two accounts, a broken-off sign-in, and something of ccp in every file where it can be.
 fn lived_in() -> World {
@@ -149,6 +151,21 @@ fn what_cannot_go_back_stops_it_while_everything_is_there() {
     assert_eq!(fs::read(&bashrc).expect("reads"), with_alias);
     assert_eq!(super::unit_file(&world).exists(), cfg!(target_os = "linux"));
     fs::remove_file(notes).expect("removes");
+    world.ok(&["service", "uninstall", "--purge", "-y"]);
+    assert!(!world.ccp_home().path().exists());
+}
+
+#[test]
+fn a_daemon_that_nobody_supervises_has_to_end_first() {
+    let world = lived_in();
+    let lock = world.ccp_home().daemon_lock();
+    let held = Lock::acquire(&lock, Duration::ZERO)
+        .expect("opens")
+        .expect("is free");
+    let error = world.fails(1, &["service", "uninstall", "--purge", "-y"]);
+    assert!(error.contains("a daemon still keeps"), "{error}");
+    assert!(world.account_dir(1).is_dir());
+    drop(held);
     world.ok(&["service", "uninstall", "--purge", "-y"]);
     assert!(!world.ccp_home().path().exists());
 }

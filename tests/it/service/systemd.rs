@@ -1,13 +1,14 @@
 //! The systemd user unit, from `install` to `uninstall`.
 #![cfg(target_os = "linux")]
 
-use super::{asked, script, shown, skip, unit_file, with_systemctl, without_supervisors};
+use super::{asked, script, shown, unit_file, with_systemctl};
 use crate::life::world::{BOUND, World};
 use ccp::contract::paths::Home as CcpHome;
 use ccp_standin::service::AccountSpec;
 use ccp_standin::{Home, Running};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -32,6 +33,33 @@ fn verify(unit: &Path, runtime: &Path) -> Option<String> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     ))
+}
+
+/// A `PATH` on which there is `ccp` and nothing that supervises.
+fn without_supervisors(world: &mut World) {
+    let bin = world.home.path().join("lonely");
+    fs::create_dir(&bin).expect("creates");
+    for name in ["ccp", "ccpd"] {
+        symlink(world.bin(name), bin.join(name)).expect("links");
+    }
+    world.set("PATH", bin);
+}
+
+/// Says aloud that a test leaves something out; never in CI.
+fn skip(why: &str) {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
+    assert!(set("CI").is_none_or(|ci| ci != "true"), "{why}");
+    eprintln!("SKIPPED: {why}");
+    if let Some(skips) = set("CCP_TEST_SKIPS") {
+        let name = std::thread::current().name().unwrap_or("a test").to_owned();
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .append(true)
+            .create(true)
+            .open(skips)
+            .expect("opens the list of skipped tests");
+        writeln!(file, "{name}: {why}").expect("writes");
+    }
 }
 
 #[test]
@@ -78,7 +106,7 @@ fn a_home_and_a_path_with_odd_names_are_understood_by_systemd() {
     let mut world = with_systemctl(World::with_ccp_home(home, ccp_home));
     let bin = world.home.path().join("o d$d %h");
     fs::rename(world.home.path().join("bin"), &bin).expect("renames");
-    std::os::unix::fs::symlink(&bin, world.home.path().join("bin")).expect("links");
+    symlink(&bin, world.home.path().join("bin")).expect("links");
     world.set("PATH", format!("{}:/usr/bin:/bin", bin.display()));
     world.ok(&["service", "install"]);
     let file = unit_file(&world);
@@ -207,20 +235,32 @@ fn the_service_of_another_home_is_left_alone() {
     world.ok(&["service", "install"]);
     world.set("CCP_HOME", world.ccp_home().path());
     for arguments in [
-        &["install"][..],
-        &["uninstall", "--force"],
-        &["uninstall", "--purge", "-y"],
+        &["service", "install"][..],
+        &["service", "uninstall", "--force"],
     ] {
-        let arguments: Vec<&str> = std::iter::once("service")
-            .chain(arguments.iter().copied())
-            .collect();
-        let error = world.fails(1, &arguments);
+        let error = world.fails(1, arguments);
         assert!(error.contains(other.to_str().expect("text")), "{error}");
     }
-    assert!(unit_file(&world).exists());
+    asked(&world);
+    world.ok(&["service", "uninstall", "--purge", "-y"]);
+    assert!(asked(&world).is_empty() && unit_file(&world).exists());
     world.set("CCP_HOME", &other);
     world.ok(&["service", "uninstall"]);
     assert!(!unit_file(&world).exists());
+}
+
+#[test]
+fn a_daemon_whose_unit_somebody_deleted_is_still_stopped() {
+    let world = with_systemctl(World::new());
+    shown(
+        &world,
+        "LoadState=not-found\nActiveState=active\nMainPID=5\n",
+    );
+    world.ok(&["service", "uninstall"]);
+    assert_eq!(
+        asked(&world).last().expect("was asked"),
+        "--user stop ccp.service"
+    );
 }
 
 #[test]
