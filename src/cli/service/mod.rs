@@ -70,7 +70,13 @@ impl Here {
     }
 
     fn services(&self) -> impl Iterator<Item = &Service> {
-        std::iter::once(&self.service).chain(&self.superseded)
+        std::iter::once(&self.service).chain(self.superseded())
+    }
+
+    /// What the system's own supervisor still has where Homebrew's is to be used.
+    fn superseded(&self) -> Option<&Service> {
+        let native = self.superseded.as_ref()?;
+        native.file().map(|_| native)
     }
 
     /// The other home that a service keeps, and the command that removes it; none where it is this home's.
@@ -168,7 +174,7 @@ fn install(context: &Context, here: &Here) -> Outcome {
         return Err(Failure::new(format!("{path} is not there"))
             .hint("ccp was moved or upgraded while it ran; run the command again"));
     }
-    if let Some(native) = &here.superseded
+    if let Some(native) = here.superseded()
         && native.uninstall()?
     {
         eprintln!("Homebrew's service takes the place of the one that was there");
