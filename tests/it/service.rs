@@ -31,9 +31,13 @@ case "$*" in
 esac
 "#;
 
-/// A person's machine whose systemctl is a stand-in.
-fn with_systemctl(world: World) -> World {
+/// A launchctl that knows no agent, so that no test on a Mac asks the real one.
+const LAUNCHCTL: &str = "#!/bin/sh\n[ \"$1\" != print ] || exit 113\n";
+
+/// A person's machine whose systemctl and launchctl are stand-ins.
+fn with_supervisors(world: World) -> World {
     script(&world.bin("systemctl"), SYSTEMCTL);
+    script(&world.bin("launchctl"), LAUNCHCTL);
     shown(
         &world,
         "LoadState=not-found\nActiveState=inactive\nMainPID=0\n",

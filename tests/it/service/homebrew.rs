@@ -1,6 +1,6 @@
 //! ccp as Homebrew installs it: `brew services` is asked, and nothing is written beside it.
 
-use super::{asked, script, with_systemctl};
+use super::{asked, script, with_supervisors};
 use crate::life::world::World;
 use ccp_standin::{Output, Running};
 use std::fs;
@@ -23,7 +23,7 @@ struct Brewed {
 
 impl Brewed {
     fn new() -> Self {
-        let world = with_systemctl(World::new());
+        let world = with_supervisors(World::new());
         let prefix = world.home.path().join("brew");
         let bin = prefix.join("Cellar/ccp/1.0/bin");
         fs::create_dir_all(&bin).expect("creates");

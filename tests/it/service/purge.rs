@@ -1,6 +1,6 @@
 //! `ccp service uninstall --purge`: all of ccp goes, and nothing of the person's own.
 
-use super::{asked, with_systemctl};
+use super::{asked, with_supervisors};
 use crate::life::Terminal;
 use crate::life::world::{BOUND, World};
 use ccp::adapters::files::Lock;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Two accounts, a broken-off sign-in, and something of ccp in every file where it can be.
 fn lived_in() -> World {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     fs::write(world.home.path().join(".bashrc"), "# mine\n").expect("writes");
     fs::write(world.home.path().join(".claude.json"), "{\"mine\": 1}\n").expect("writes");
     world.leave_account(1, &AccountSpec::new("jo"));

@@ -1,7 +1,7 @@
 //! The systemd user unit, from `install` to `uninstall`.
 #![cfg(target_os = "linux")]
 
-use super::{asked, script, shown, unit_file, with_systemctl};
+use super::{asked, script, shown, unit_file, with_supervisors};
 use crate::life::world::{BOUND, World};
 use ccp::contract::paths::Home as CcpHome;
 use ccp_standin::service::AccountSpec;
@@ -64,7 +64,7 @@ fn skip(why: &str) {
 
 #[test]
 fn installing_writes_enables_and_starts_and_a_second_time_changes_nothing() {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     let output = world.run(&["service", "install"]);
     assert_eq!(output.code, 0, "{}", output.stderr);
     assert!(output.stderr.contains("enable-linger"), "{}", output.stderr);
@@ -103,7 +103,7 @@ fn installing_writes_enables_and_starts_and_a_second_time_changes_nothing() {
 fn a_home_and_a_path_with_odd_names_are_understood_by_systemd() {
     let home = Home::new().expect("a home");
     let ccp_home = home.path().join("my $HOME 100% \"pool\" \\é");
-    let mut world = with_systemctl(World::with_ccp_home(home, ccp_home));
+    let mut world = with_supervisors(World::with_ccp_home(home, ccp_home));
     let bin = world.home.path().join("o d$d %h");
     fs::rename(world.home.path().join("bin"), &bin).expect("renames");
     symlink(&bin, world.home.path().join("bin")).expect("links");
@@ -123,7 +123,7 @@ fn a_home_and_a_path_with_odd_names_are_understood_by_systemd() {
 
 #[test]
 fn where_no_user_instance_answers_it_is_said_and_nothing_is_written() {
-    let mut world = with_systemctl(World::new());
+    let mut world = with_supervisors(World::new());
     fs::write(world.home.path().join("no-bus"), "").expect("writes");
     for action in ["install", "status"] {
         let error = world.fails(1, &["service", action]);
@@ -144,7 +144,7 @@ fn where_no_user_instance_answers_it_is_said_and_nothing_is_written() {
 
 #[test]
 fn a_refusal_is_told_in_systemds_words() {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     script(
         &world.bin("systemctl"),
         "#!/bin/sh\ncase \"$*\" in *restart*) echo 'Unit is masked.' >&2; exit 1;; esac\n",
@@ -155,7 +155,7 @@ fn a_refusal_is_told_in_systemds_words() {
 
 #[test]
 fn the_status_names_process_and_path_and_says_when_the_path_is_gone() {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     assert!(
         world
             .ok(&["service", "status"])
@@ -187,7 +187,7 @@ fn the_status_names_process_and_path_and_says_when_the_path_is_gone() {
 
 #[test]
 fn uninstalling_is_refused_while_sessions_run_unless_it_is_forced() {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     world.leave_account(1, &AccountSpec::new("jo"));
     world.leave_account(2, &AccountSpec::new("solo"));
     world.ok(&["init"]);
@@ -229,7 +229,7 @@ fn uninstalling_is_refused_while_sessions_run_unless_it_is_forced() {
 
 #[test]
 fn the_service_of_another_home_is_left_alone() {
-    let mut world = with_systemctl(World::new());
+    let mut world = with_supervisors(World::new());
     let other = world.home.path().join("other");
     world.set("CCP_HOME", &other);
     world.ok(&["service", "install"]);
@@ -251,7 +251,7 @@ fn the_service_of_another_home_is_left_alone() {
 
 #[test]
 fn a_daemon_whose_unit_somebody_deleted_is_still_stopped() {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     shown(
         &world,
         "LoadState=not-found\nActiveState=active\nMainPID=5\n",
@@ -265,7 +265,7 @@ fn a_daemon_whose_unit_somebody_deleted_is_still_stopped() {
 
 #[test]
 fn another_tools_home_gets_no_service() {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     let home: CcpHome = world.ccp_home();
     fs::create_dir(home.path()).expect("creates");
     fs::write(home.path().join("pool-v1.db"), "theirs").expect("writes");
@@ -276,7 +276,7 @@ fn another_tools_home_gets_no_service() {
 
 #[test]
 fn a_daemon_that_homebrew_runs_is_not_joined_by_a_second() {
-    let world = with_systemctl(World::new());
+    let world = with_supervisors(World::new());
     let theirs = unit_file(&world).with_file_name("homebrew.ccp.service");
     fs::create_dir_all(theirs.parent().expect("has one")).expect("creates");
     fs::write(&theirs, "").expect("writes");
