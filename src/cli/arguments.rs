@@ -101,6 +101,14 @@ pub enum Command {
     },
     /// Look whether everything is in order, and mend what can be mended.
     Doctor(Doctor),
+    /// Run the daemon as a service of this system, from every sign-in on.
+    Service {
+        /// What to do with the service.
+        #[command(subcommand)]
+        action: ServiceAction,
+    },
+    /// Print the daemon's log.
+    Logs(Logs),
     /// Show the whole product in a throw-away home: no login, no network.
     Demo(Demo),
     /// Print a completion script.
@@ -364,6 +372,47 @@ pub struct Doctor {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ccp service`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ServiceAction {
+    /// Start the daemon now and at every sign-in.
+    Install,
+    /// Stop the daemon and take it from the system.
+    Uninstall(Uninstall),
+    /// Show whether it runs, as which process and from which path.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `ccp service uninstall`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Uninstall {
+    /// Also while sessions run; they go on without it.
+    #[arg(long)]
+    pub force: bool,
+    /// Remove the accounts, their logins and everything in `CCP_HOME` too, and what was put into your files; never
+    /// while sessions run.
+    #[arg(long)]
+    pub purge: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `ccp logs`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Logs {
+    /// Go on printing what is added, until Ctrl-C.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only so many of the last lines; all of them by default, 10 with --follow.
+    #[arg(long, short = 'n', value_name = "N")]
+    pub lines: Option<usize>,
 }
 
 /// `ccp demo`.

@@ -18,6 +18,7 @@ pub mod help;
 pub mod init;
 pub mod list;
 pub mod login;
+pub mod logs;
 pub mod man;
 pub mod onboarding;
 pub mod pin;
@@ -27,6 +28,7 @@ pub mod remove;
 pub mod rename;
 pub mod reserve;
 pub mod select;
+pub mod service;
 pub mod sessions;
 pub mod sign_in;
 pub mod status;
@@ -84,12 +86,14 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
         Some(Command::Login(arguments)) => login::run(&context()?, &arguments),
         Some(Command::List { json }) => list::run(&context()?, json),
+        Some(Command::Logs(arguments)) => logs::run(&context()?.home, &arguments),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
         Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
+        Some(Command::Service { action }) => service::run(&context()?, action),
         Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
         Some(Command::Statusline(arguments)) => statusline::command::run(&context()?, &arguments),
         Some(Command::Sync(arguments)) => sync::run(&context()?, &arguments),

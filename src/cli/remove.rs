@@ -7,40 +7,75 @@ use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::prompt::{Prompt, nobody_to_ask};
 use super::{sessions, sign_in, sync};
+use crate::adapters::files::Lock;
 use crate::adapters::overlay::{self, Options, Reason, RemoveError, SyncReport};
 use crate::adapters::store::{Account, Store};
 use crate::adapters::{clock, creds};
 use crate::contract::exit;
+use crate::core::account::AccountId;
 use std::fs;
 
 /// Runs `ccp remove`.
 pub fn run(context: &Context, arguments: &Remove) -> Outcome {
     let mut store = accounts::open(context)?;
     let account = accounts::find(&store, &arguments.account)?;
-    let Some(_lock) = sign_in::hold(&context.home, account.id)? else {
-        return Err(Failure::new(format!(
-            "somebody signs in to {} at this moment",
-            account.id
-        ))
-        .hint("finish or break off the sign-in first"));
-    };
     let what = format!("remove {}", account.id);
+    let _lock = hold(context, account.id)?;
     sessions::must_be_idle(context, &account, &what)?;
     if !arguments.yes && !ask(&account)? {
         eprintln!("{} stays", account.id);
         return Ok(exit::OK);
     }
-    must_be_whole(context, &account)?;
-    close(context, &mut store, &account, &what)?;
-    if !arguments.keep_credential {
+    take_away(context, &mut store, &account, arguments.keep_credential)?;
+    Ok(exit::OK)
+}
+
+/// The same without a question and with the login, for a command that removes every account.
+pub fn without_asking(
+    context: &Context,
+    store: &mut Store,
+    account: &Account,
+) -> Result<(), Failure> {
+    let _lock = hold(context, account.id)?;
+    sessions::must_be_idle(context, account, &format!("remove {}", account.id))?;
+    take_away(context, store, account, false)
+}
+
+/// Removes a directory of this home that no account has: a sign-in that was broken off. Its login goes too, if there is
+/// one.
+pub fn unclaimed(context: &Context, id: AccountId) -> Result<(), Failure> {
+    let _lock = hold(context, id)?;
+    creds::remove(&context.home, id).map_err(Failure::new)?;
+    remove_directory(context, id)?;
+    tidy(context, id);
+    eprintln!("{id} is removed");
+    Ok(())
+}
+
+fn hold(context: &Context, id: AccountId) -> Result<Lock, Failure> {
+    sign_in::hold(&context.home, id)?.ok_or_else(|| {
+        Failure::new(format!("somebody signs in to {id} at this moment"))
+            .hint("finish or break off the sign-in first")
+    })
+}
+
+fn take_away(
+    context: &Context,
+    store: &mut Store,
+    account: &Account,
+    keep_credential: bool,
+) -> Result<(), Failure> {
+    must_be_whole(context, account)?;
+    close(context, store, account, &format!("remove {}", account.id))?;
+    if !keep_credential {
         creds::remove(&context.home, account.id).map_err(Failure::new)?;
     }
-    remove_directory(context, &account)?;
+    remove_directory(context, account.id)?;
     store.remove_account(account.id)?;
-    context.publish(&store)?;
-    tidy(context, &account);
+    context.publish(store)?;
+    tidy(context, account.id);
     eprintln!("{} ({}) is removed", account.id, account.label);
-    Ok(exit::OK)
+    Ok(())
 }
 
 fn ask(account: &Account) -> Result<bool, Failure> {
@@ -61,7 +96,7 @@ fn ask(account: &Account) -> Result<bool, Failure> {
 }
 
 /// Heals the overlay before anything is lost: what cannot go back to the base stops the removal while all is there.
-fn must_be_whole(context: &Context, account: &Account) -> Result<(), Failure> {
+pub fn must_be_whole(context: &Context, account: &Account) -> Result<(), Failure> {
     if !account.config_dir.is_dir() {
         return Ok(());
     }
@@ -73,11 +108,11 @@ fn must_be_whole(context: &Context, account: &Account) -> Result<(), Failure> {
     if report.is_complete() {
         Ok(())
     } else {
-        Err(unhealed(account, &report))
+        Err(unhealed(account.id, &report))
     }
 }
 
-fn unhealed(account: &Account, report: &SyncReport) -> Failure {
+fn unhealed(id: AccountId, report: &SyncReport) -> Failure {
     let left = report.left.iter().map(ToString::to_string);
     let failed = report.failed.iter().map(ToString::to_string);
     let lines: Vec<String> = left.chain(failed).map(|l| format!("\n  {l}")).collect();
@@ -88,8 +123,7 @@ fn unhealed(account: &Account, report: &SyncReport) -> Failure {
         "move or remove these, then run the same command again; nothing was removed"
     };
     Failure::new(format!(
-        "cannot remove {}: not everything in it can go back to your own configuration{}",
-        account.id,
+        "cannot remove {id}: not everything in it can go back to your own configuration{}",
         lines.concat()
     ))
     .hint(hint)
@@ -112,20 +146,20 @@ fn close(
     })
 }
 
-fn remove_directory(context: &Context, account: &Account) -> Result<(), Failure> {
+fn remove_directory(context: &Context, id: AccountId) -> Result<(), Failure> {
     let options = Options::at_leisure(sync::direction(context)?, false);
     let base = context.base()?;
-    match overlay::remove_account_dir(&context.home, account.id, &base, clock::now(), options) {
+    match overlay::remove_account_dir(&context.home, id, &base, clock::now(), options) {
         Ok(_) => Ok(()),
-        Err(RemoveError::Unhealed { report, .. }) => Err(unhealed(account, &report)),
+        Err(RemoveError::Unhealed { report, .. }) => Err(unhealed(id, &report)),
         Err(error) => Err(Failure::new(error).hint("the same command goes on where it stopped")),
     }
 }
 
 /// What interrupted removals left, and the lock file; neither is in anybody's way.
-fn tidy(context: &Context, account: &Account) {
+fn tidy(context: &Context, id: AccountId) {
     if let Err(error) = overlay::remove_trash(&context.home) {
         eprintln!("warning: {error}");
     }
-    let _ = fs::remove_file(sign_in::lock_file(&context.home, account.id));
+    let _ = fs::remove_file(sign_in::lock_file(&context.home, id));
 }

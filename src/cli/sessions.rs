@@ -6,7 +6,8 @@ use crate::adapters::procs::environment::running_under;
 use crate::adapters::store::Account;
 use crate::contract::{exit, vars};
 use crate::core::account::AccountId;
-use crate::daemon::publish;
+use crate::daemon::{publish, roster};
+use std::path::Path;
 
 /// What is known of an account's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +28,17 @@ pub enum Use {
 /// Looks at the leases and at the process table.
 #[must_use]
 pub fn of(context: &Context, account: &Account) -> Use {
+    of_directory(context, account.id, &account.config_dir)
+}
+
+/// The same for a directory that may be nobody's account yet.
+#[must_use]
+pub fn of_directory(context: &Context, id: AccountId, config_dir: &Path) -> Use {
     let leases = match publish::sessions(&context.home, crate::adapters::clock::now()) {
-        Ok(sessions) => sessions.get(&account.id).copied().unwrap_or(0),
+        Ok(sessions) => sessions.get(&id).copied().unwrap_or(0),
         Err(error) => return Use::Unknown(format!("the leases cannot be read: {error}")),
     };
-    match running_under(vars::CLAUDE_CONFIG_DIR, &account.config_dir) {
+    match running_under(vars::CLAUDE_CONFIG_DIR, config_dir) {
         Ok(pids) if pids.is_empty() && leases == 0 => Use::Idle,
         Ok(pids) => Use::Busy { leases, pids },
         Err(error) => Use::Unknown(format!("the process table cannot be read: {error}")),
@@ -40,15 +47,52 @@ pub fn of(context: &Context, account: &Account) -> Use {
 
 /// Refuses while the account is in use, or may be.
 pub fn must_be_idle(context: &Context, account: &Account, what: &str) -> Result<(), Failure> {
-    let Account { id, label, .. } = account;
-    let why = match of(context, account) {
-        Use::Idle => return Ok(()),
-        Use::Busy { leases, pids } => in_use(*id, label, leases, &pids),
-        Use::Unknown(why) => format!("cannot tell whether {label} is in use: {why}"),
-    };
-    Err(Failure::new(format!("cannot {what}: {why}"))
+    match told(of(context, account), account.id, &account.label) {
+        None => Ok(()),
+        Some(why) => Err(refused(what, &why)),
+    }
+}
+
+/// Refuses while any account of the database, or any account directory on disk, is in use, naming each one that is.
+pub fn must_all_be_idle(context: &Context, what: &str) -> Result<(), Failure> {
+    let store = context.existing_store()?;
+    let accounts = store.map(|store| store.accounts()).transpose()?;
+    let accounts = accounts.unwrap_or_default();
+    let mut busy: Vec<String> = accounts
+        .iter()
+        .filter_map(|account| told(of(context, account), account.id, &account.label))
+        .collect();
+    let on_disk = roster::numbers_on_disk(&context.home).map_err(|error| {
+        Failure::new(format!(
+            "cannot {what}: the accounts cannot be read: {error}"
+        ))
+    })?;
+    for id in on_disk {
+        if accounts.iter().all(|account| account.id != id) {
+            let seen = of_directory(context, id, &context.home.account(id));
+            busy.extend(told(seen, id, &id.to_string()));
+        }
+    }
+    if busy.is_empty() {
+        Ok(())
+    } else {
+        Err(refused(what, &busy.join("; ")))
+    }
+}
+
+fn refused(what: &str, why: &str) -> Failure {
+    Failure::new(format!("cannot {what}: {why}"))
         .hint("end the sessions first; a reservation of `ccp select` ends by itself within 30 s")
-        .code(exit::UNAVAILABLE))
+        .code(exit::UNAVAILABLE)
+}
+
+/// Why the account counts as in use; none when it does not.
+fn told(seen: Use, id: AccountId, label: &str) -> Option<String> {
+    match seen {
+        Use::Idle => None,
+        Use::Busy { leases, pids } => Some(in_use(id, label, leases, &pids)),
+        Use::Unknown(why) => Some(format!("cannot tell whether {label} is in use: {why}")),
+    }
 }
 
 fn in_use(id: AccountId, label: &str, leases: u32, pids: &[u32]) -> String {

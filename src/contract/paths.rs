@@ -6,6 +6,25 @@ use std::path::{Path, PathBuf};
 /// Name of the state directory below the home directory.
 pub const DEFAULT_HOME_NAME: &str = ".cc-pool";
 
+/// What ccp has directly in its home, but for the account directories.
+const OWN_NAMES: &[&str] = &[
+    "config.toml",
+    "daemon.lock",
+    "daemon.sock",
+    "daemon.starts",
+    "inbox",
+    "leases",
+    "logs",
+    "probe",
+    "refresh.lock",
+    "snapshot.json",
+    "state.db",
+    "state.lock",
+    "status.json",
+    "statusline",
+    "statusline.json",
+];
+
 /// `CCP_HOME` and what is in it. One canonical spelling, absolute and without a trailing slash: claude derives the name
 /// of an account's Keychain item from the very string that is exported as `CLAUDE_CONFIG_DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +159,19 @@ impl Home {
         self.accounts().join(id.to_string())
     }
 
+    /// Whether ccp gives this name to something directly in its home, the account directories left out: what may go when
+    /// everything goes. A person's or another tool's file in the same place has another name.
+    #[must_use]
+    pub fn is_own_name(name: &str) -> bool {
+        let stem = name
+            .strip_prefix("state.db")
+            .filter(|rest| matches!(*rest, "-wal" | "-shm" | "-journal"))
+            .map_or(name, |_| "state.db");
+        // What a writer that died left: `NAME.tmp.PID.NUMBER`.
+        let stem = stem.split_once(".tmp.").map_or(stem, |(stem, _)| stem);
+        OWN_NAMES.contains(&stem)
+    }
+
     /// Whether `path` lies in an account directory of this home, spelled as ccp spells it.
     #[must_use]
     pub fn holds_account_dir(&self, path: &Path) -> bool {
@@ -222,6 +254,37 @@ mod tests {
             spelled.account(AccountId::new(3).expect("3")).to_str(),
             Some("/x/y/accounts/acct-03")
         );
+    }
+
+    #[test]
+    fn what_is_ours_in_the_home_has_a_name_that_is_known() {
+        let home = Home::new(Path::new("/h")).expect("absolute");
+        for path in [
+            home.state_db(),
+            home.snapshot(),
+            home.status(),
+            home.config(),
+            home.leases(),
+            home.state_lock(),
+            home.refresh_lock(),
+            home.daemon_socket(),
+            home.daemon_lock(),
+            home.daemon_starts(),
+            home.inbox(),
+            home.statusline_notes(),
+            home.statusline_record(),
+            home.logs(),
+            home.probe_dir(),
+        ] {
+            let name = path.file_name().and_then(|n| n.to_str()).expect("text");
+            assert!(Home::is_own_name(name), "{name}");
+        }
+        for name in ["state.db-wal", "snapshot.json.tmp.12.0"] {
+            assert!(Home::is_own_name(name), "{name}");
+        }
+        for name in ["accounts", "pool.db", "notes", "state.db.old", "x.tmp.1.2"] {
+            assert!(!Home::is_own_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
     reason = "tests write what people and other programs would"
 )]
 
+pub use terminal::Terminal;
+
 mod adding;
 mod choosing;
 mod keeping;

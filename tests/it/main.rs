@@ -10,6 +10,7 @@ mod life;
 mod overlay;
 mod real;
 mod renew;
+mod service;
 mod support;
 mod tidy;
 mod views;

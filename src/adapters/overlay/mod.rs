@@ -15,7 +15,7 @@ mod settings;
 mod transfer;
 
 pub use health::{Finding, Verdict, health};
-pub use remove::{RemoveError, remove_account_dir, remove_trash};
+pub use remove::{RemoveError, remove_account_dir, remove_entry, remove_trash};
 pub use report::{Failed, Healed, How, Left, Reason, SyncReport};
 pub use settings::{Direction, SettingsProblem, SettingsReport, seed};
 

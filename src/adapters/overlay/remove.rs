@@ -126,6 +126,25 @@ pub fn remove_trash(home: &Home) -> Result<Vec<PathBuf>, RemoveError> {
     Ok(gone)
 }
 
+/// Deletes one file, link or directory of the home, wherever it lies in it; false when it is gone already.
+pub fn remove_entry(home: &Home, path: &Path) -> Result<bool, RemoveError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        metadata => metadata.map_err(failed(path))?,
+    };
+    let device = device_of(home)?;
+    if !path.starts_with(home.path()) || path == home.path() {
+        return Err(RemoveError::Foreign(path.to_owned()));
+    }
+    if metadata.is_dir() {
+        must_hold_no_mount(path)?;
+        delete(path, device)?;
+    } else {
+        fs::remove_file(path).map_err(failed(path))?;
+    }
+    Ok(true)
+}
+
 fn device_of(home: &Home) -> Result<u64, RemoveError> {
     let metadata = fs::metadata(home.path()).map_err(failed(home.path()))?;
     Ok(metadata.dev())
