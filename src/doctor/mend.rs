@@ -2,11 +2,12 @@
 
 use super::patient::{Database, Patient, Surroundings};
 use super::{Mend, Remedy, Result, Verdict};
-use crate::adapters::overlay::{self, Direction, Options, SyncReport};
-use crate::adapters::store::{Event, Store};
-use crate::adapters::{clock, stamp};
-use crate::contract::settings::{Flow, Settings};
+use crate::adapters::clock;
+use crate::adapters::overlay::{self, Options, SyncReport};
+use crate::adapters::store::Store;
+use crate::contract::settings::Settings;
 use crate::core::account::AccountId;
+use crate::daemon::overlays::put_in_order;
 use crate::daemon::{fold, publish, roster};
 use std::fmt::Display;
 use std::fs::{self, Permissions};
@@ -141,61 +142,41 @@ fn tidy(patient: &mut Patient<'_>) -> Done {
         .collect())
 }
 
-/// Puts one overlay in order and records its stamp, and what was mended as events; the rest goes to `failed`.
+/// Puts one overlay in order; what was left or failed goes to `failed`.
 fn sync(patient: &mut Patient<'_>, id: AccountId, failed: &mut Vec<String>) -> Done {
-    let direction = match settings(patient)?.flow {
-        Flow::OneWay => Direction::OneWay,
-        Flow::TwoWay => Direction::TwoWay,
-    };
-    let now = patient.now();
+    let settings = settings(patient)?;
     let base = patient.base.clone();
     let account = patient.accounts.iter().find(|a| a.id == id).cloned();
     let account = account.ok_or_else(|| format!("there is no {id}"))?;
-    let live = publish::is_in_use(patient.home(), id, None, now);
-    let options = Options::at_leisure(direction, live);
-    let report = overlay::sync(&base, &account.config_dir, now, options);
+    let store = store(patient)?;
+    let before = store.overlay_state(id).map_err(text)?.stamp;
+    let make = Options::at_leisure;
+    let report = put_in_order(store, &settings, &base, &account, make, None).map_err(text)?;
+    let is_news = store.overlay_state(id).map_err(text)?.stamp != before;
     let label = &account.label;
-    let problems = report
-        .settings
-        .problems
-        .iter()
-        .map(|p| format!("{label}: {p}"));
-    failed.extend(report.left.iter().map(|left| format!("{label}: {left}")));
-    failed.extend(
+    let lines = |of: Vec<String>| of.into_iter().map(|line| format!("{label}: {line}"));
+    failed.extend(lines(report.left.iter().map(ToString::to_string).collect()));
+    failed.extend(lines(
+        report.failed.iter().map(ToString::to_string).collect(),
+    ));
+    failed.extend(lines(
         report
-            .failed
+            .settings
+            .problems
             .iter()
-            .map(|f| format!("{label}: {f}"))
-            .chain(problems),
-    );
+            .map(ToString::to_string)
+            .collect(),
+    ));
     if report.busy {
         return Err(format!("{label}: another sync is at work"));
     }
-    let take = || stamp::take(&base, &account.config_dir, clock::now()).ok();
-    let stamp = report.is_settled().then(take).flatten();
-    let store = store(patient)?;
-    let is_news = store.overlay_state(id).map_err(text)?.stamp != stamp;
-    if is_news {
-        store.set_stamp(id, stamp.as_ref()).map_err(text)?;
-    }
-    let healed: Vec<String> = report
-        .healed
-        .iter()
-        .map(|h| format!("{label}: {h}"))
-        .collect();
-    for text_of_event in &healed {
-        let event = Event {
-            at: now,
-            account: Some(id),
-            kind: "overlay".to_owned(),
-            text: text_of_event.clone(),
-        };
-        store.add_event(&event, now).map_err(text)?;
-    }
+    let healed: Vec<String> =
+        lines(report.healed.iter().map(ToString::to_string).collect()).collect();
+    let done = healed.into_iter().chain(links(label, &report)).collect();
     if is_news {
         republish(patient)?;
     }
-    Ok(healed.into_iter().chain(links(label, &report)).collect())
+    Ok(done)
 }
 
 fn links(label: &str, report: &SyncReport) -> Vec<String> {
