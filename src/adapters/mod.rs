@@ -20,6 +20,7 @@ pub mod foreign;
 pub mod inbox;
 #[cfg(feature = "full")]
 pub mod overlay;
+#[cfg(feature = "full")]
 pub mod service;
 #[cfg(feature = "full")]
 pub mod shells;

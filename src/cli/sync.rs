@@ -5,6 +5,7 @@ use super::accounts;
 use super::arguments::Sync;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use crate::adapters::clock;
 use crate::adapters::overlay::{Direction, Options, SyncReport};
 use crate::adapters::store::{Account, Store};
 use crate::contract::exit;
@@ -80,8 +81,9 @@ fn sync_account(
 ) -> Result<SyncReport, Failure> {
     let settings = context.settings()?;
     let base = settings.base(&context.user_home);
+    let now = clock::now();
     Ok(put_in_order(
-        store, &settings, &base, account, make, waiting,
+        store, &settings, &base, account, make, waiting, now,
     )?)
 }
 

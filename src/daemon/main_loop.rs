@@ -444,7 +444,8 @@ impl Loop {
                 continue;
             }
             let make = crate::adapters::overlay::Options::at_launch;
-            match overlays::put_in_order(store, settings, base, &account, make, None) {
+            match overlays::put_in_order(store, settings, base, &account, make, None, clock::now())
+            {
                 Ok(report) => {
                     changed = true;
                     for line in overlays::news(&account, &report) {

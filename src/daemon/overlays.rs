@@ -9,6 +9,7 @@ use crate::contract::lease::LeaseName;
 use crate::contract::paths::Base;
 use crate::contract::settings::{Flow, Settings};
 use crate::contract::snapshot::Stamp;
+use crate::core::time::Timestamp;
 
 /// How patient a sync is: [`Options::at_launch`] or [`Options::at_leisure`].
 pub type MakeOptions = fn(Direction, bool) -> Options;
@@ -32,11 +33,11 @@ pub fn put_in_order(
     account: &Account,
     make: MakeOptions,
     waiting: Option<&LeaseName>,
+    now: Timestamp,
 ) -> Result<SyncReport, StoreError> {
-    let now = clock::now();
     let live = publish::is_in_use(&store.home().clone(), account.id, waiting, now);
     let options = make(direction(settings), live);
-    let (report, stamp) = sync_until_still(base, account, options);
+    let (report, stamp) = sync_until_still(base, account, options, now);
     if store.overlay_state(account.id)?.stamp != stamp {
         store.set_stamp(account.id, stamp.as_ref())?;
     }
@@ -62,13 +63,14 @@ fn sync_until_still(
     base: &Base,
     account: &Account,
     options: Options,
+    now: Timestamp,
 ) -> (SyncReport, Option<Stamp>) {
     let dir = &account.config_dir;
     let take = || stamp::take(base, dir, clock::now()).ok();
     let mut all = SyncReport::default();
     for _ in 0..LOOKS {
         let before = take();
-        let report = overlay::sync(base, dir, clock::now(), options);
+        let report = overlay::sync(base, dir, now, options);
         let settled = report.is_settled();
         all = together(all, report);
         if !settled {

@@ -107,7 +107,15 @@ fn ensure_overlay(
     if overlays::is_in_order(store, settings, base, &account)? {
         return Ok(());
     }
-    overlays::put_in_order(store, settings, base, &account, Options::at_launch, waiting)?;
+    overlays::put_in_order(
+        store,
+        settings,
+        base,
+        &account,
+        Options::at_launch,
+        waiting,
+        clock::now(),
+    )?;
     state.performer.publish(settings, base, false, clock::now());
     Ok(())
 }

@@ -148,10 +148,11 @@ fn sync(patient: &mut Patient<'_>, id: AccountId, failed: &mut Vec<String>) -> D
     let base = patient.base.clone();
     let account = patient.accounts.iter().find(|a| a.id == id).cloned();
     let account = account.ok_or_else(|| format!("there is no {id}"))?;
+    let now = patient.now();
     let store = store(patient)?;
     let before = store.overlay_state(id).map_err(text)?.stamp;
     let make = Options::at_leisure;
-    let report = put_in_order(store, &settings, &base, &account, make, None).map_err(text)?;
+    let report = put_in_order(store, &settings, &base, &account, make, None, now).map_err(text)?;
     let is_news = store.overlay_state(id).map_err(text)?.stamp != before;
     let label = &account.label;
     let lines = |of: Vec<String>| of.into_iter().map(|line| format!("{label}: {line}"));
