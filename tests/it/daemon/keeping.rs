@@ -62,7 +62,7 @@ fn a_report_in_the_inbox_is_taken_in_at_once() {
     // The daemon's own first question may be answered a moment later, and then that is the newest: what counts is that
     // the report was kept.
     let account = AccountId::new(1).expect("1");
-    let store = Store::open(stage.home()).expect("opens");
+    let store = Store::open(&stage.home()).expect("opens");
     stage.until(|| {
         let kept = store
             .samples_since(account, Timestamp::from_unix_ms(0))
