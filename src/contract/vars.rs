@@ -14,6 +14,14 @@ pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
 pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
 /// A daemon ends when the process of this number does: what a test starts does not outlive the test.
 pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
+/// What claude's hooks run in a slot: the path of ccpd. The hooks' command names only this variable.
+pub const CCP_HOOK_PROGRAM: &str = "CCP_HOOK_PROGRAM";
+/// Where a slot's host listens, for the hooks of its claude.
+pub const CCP_HOOK_SOCKET: &str = "CCP_HOOK_SOCKET";
+/// By what a hook proves that it belongs to the slot's claude; also marks everything that claude started.
+pub const CCP_HOOK_TOKEN: &str = "CCP_HOOK_TOKEN";
+/// A pool's daemon, and a slot's host with its claude, end when the process of this number does.
+pub const CLAUDE_POOL_TEST_OWNER_PID: &str = "CLAUDE_POOL_TEST_OWNER_PID";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 

@@ -6,6 +6,7 @@
 //! that names it. Knows nothing of sockets.
 
 mod fields;
+pub mod host;
 pub mod note;
 mod request;
 mod response;
