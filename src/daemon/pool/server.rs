@@ -1,0 +1,287 @@
+//! The pool's socket: lets clients in, reads their lines, hands out answers and events. Never does the work itself;
+//! everything has a bound, so that no client holds up another.
+
+use super::hub::Hub;
+use super::log::{Category, Log};
+use super::outbox::Outbox;
+use crate::contract::pool::{
+    Code, Incoming, Line, Lines, PROTOCOL, PoolError, Reply, Request, Subscribe,
+};
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+/// So many clients are served at a time: each costs a descriptor and some kilobytes.
+const MAX_CONNECTIONS: u32 = 4_096;
+/// After a failed accept: no descriptors are left, and trying again at once would only burn time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client that was refused may take to read why, and to stop sending.
+const PARTING: Duration = Duration::from_secs(5);
+/// How much is read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// A request on its way to the loop, and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// What is asked.
+    pub(super) request: Request,
+    /// To the connection.
+    pub(super) reply: oneshot::Sender<Answer>,
+}
+
+/// What is answered.
+pub(super) type Answer = Result<Reply, PoolError>;
+
+/// What every connection needs.
+pub(super) struct Server<E> {
+    /// To the loop that does the work.
+    events: SyncSender<E>,
+    wrap: fn(Ask) -> E,
+    hub: Rc<RefCell<Hub>>,
+    /// Says that the pool shall end.
+    stop: watch::Sender<bool>,
+    /// The user that is served.
+    user: u32,
+    log: Log,
+    connections: Cell<u32>,
+    next_connection: Cell<u64>,
+}
+
+impl<E: 'static> Server<E> {
+    /// A server without clients. `wrap` makes a request an event of the loop.
+    pub(super) fn new(
+        events: SyncSender<E>,
+        wrap: fn(Ask) -> E,
+        stop: watch::Sender<bool>,
+        user: u32,
+        log: Log,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            events,
+            wrap,
+            hub: Rc::default(),
+            stop,
+            user,
+            log,
+            connections: Cell::new(0),
+            next_connection: Cell::new(0),
+        })
+    }
+
+    /// Where events are told.
+    pub(super) fn hub(&self) -> Rc<RefCell<Hub>> {
+        Rc::clone(&self.hub)
+    }
+
+    /// Lets clients in, for ever.
+    pub(super) async fn accept(self: Rc<Self>, listener: UnixListener) {
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    let text = format!("accept failed: {error}");
+                    self.log.write(Category::Error, None, &text);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            // Asked of the kernel for this very connection.
+            match stream.peer_cred() {
+                Ok(peer) if peer.uid() == self.user => self.let_in(stream),
+                Ok(peer) => {
+                    let text = format!("refused user {}", peer.uid());
+                    self.log.write(Category::Api, None, &text);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn let_in(self: &Rc<Self>, stream: UnixStream) {
+        let server = Rc::clone(self);
+        let is_full = self.connections.get() >= MAX_CONNECTIONS;
+        let number = self.next_connection.get();
+        self.next_connection.set(number + 1);
+        let (reading, writing) = stream.into_split();
+        let connection = Connection {
+            number,
+            accepted: Instant::now(),
+            reading,
+            outbox: Outbox::new(),
+            lines: Lines::of_requests(),
+        };
+        spawn_local(write_all_of(Rc::clone(&connection.outbox), writing));
+        self.connections.set(self.connections.get() + 1);
+        spawn_local(async move {
+            if is_full {
+                let text = format!("too many connections: at most {MAX_CONNECTIONS} at a time");
+                connection
+                    .refuse(&PoolError::new(Code::Unavailable, text))
+                    .await;
+            } else {
+                server.serve(connection).await;
+            }
+            server.hub.borrow_mut().forget(number);
+            server.connections.set(server.connections.get() - 1);
+        });
+    }
+
+    /// Answers line after line, until the client has no more.
+    async fn serve(&self, mut connection: Connection) {
+        let outbox = Rc::clone(&connection.outbox);
+        while let Some(line) = connection.line().await {
+            let Line::Text(line) = line else {
+                return connection.refuse(&PoolError::request_too_large()).await;
+            };
+            match Request::parse(&line) {
+                Ok(Incoming { id, request }) => {
+                    let ends = matches!(request, Request::Destroy { .. });
+                    let id = id.as_ref();
+                    if let Request::Subscribe(wish) = request {
+                        self.subscribe(wish, id, &connection);
+                        continue;
+                    }
+                    match self.answer(request, &outbox).await {
+                        Ok(reply) => outbox.push(&reply.line(id)),
+                        Err(error) => {
+                            outbox.push(&error.line(id));
+                            continue;
+                        }
+                    }
+                    if ends {
+                        // What was promised is read by the client before the pool goes.
+                        let _ = timeout(PARTING, outbox.is_empty()).await;
+                        let _ = self.stop.send(true);
+                    }
+                }
+                Err(refused) => outbox.push(&refused.error.line(refused.id.as_ref())),
+            }
+            if !outbox.has_room().await {
+                break;
+            }
+        }
+        // Whoever only closed its sending half still gets what it asked for, and its events.
+        if self.hub.borrow().knows(connection.number) {
+            outbox.is_closed().await;
+        } else {
+            outbox.is_empty().await;
+        }
+        outbox.close();
+    }
+
+    async fn answer(&self, request: Request, outbox: &Rc<Outbox>) -> Answer {
+        match request {
+            Request::Ping => Ok(Reply::Pong {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                protocol: PROTOCOL,
+            }),
+            Request::DebugLogs { lines, follow } => self.logs(lines, follow, outbox),
+            request => self.pass_on(request).await,
+        }
+    }
+
+    fn subscribe(&self, wish: Subscribe, id: Option<&Value>, connection: &Connection) {
+        // Before the events, so that a client knows which came after.
+        if wish.ack {
+            connection.outbox.push(&Reply::Subscribed.line(id));
+        }
+        let (number, accepted) = (connection.number, connection.accepted);
+        let mut hub = self.hub.borrow_mut();
+        hub.subscribe(number, accepted, wish, &connection.outbox);
+    }
+
+    fn logs(&self, lines: u32, follow: bool, outbox: &Rc<Outbox>) -> Answer {
+        let (lines, added) = self.log.last(lines);
+        if follow {
+            spawn_local(follow_log(added, Rc::clone(outbox)));
+        }
+        Ok(Reply::Logs { lines })
+    }
+
+    async fn pass_on(&self, request: Request) -> Answer {
+        let unavailable = |why: &str| Err(PoolError::new(Code::Unavailable, why));
+        let (reply, answer) = oneshot::channel();
+        if self
+            .events
+            .try_send((self.wrap)(Ask { request, reply }))
+            .is_err()
+        {
+            return unavailable("the pool has too much to do; try again");
+        }
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(PoolError::new(Code::ShuttingDown, "the pool is ending")),
+        }
+    }
+}
+
+/// Lines of the log as they come, until the client is gone.
+async fn follow_log(mut added: broadcast::Receiver<String>, outbox: Rc<Outbox>) {
+    loop {
+        match added.recv().await {
+            Ok(line) => outbox.push_event(&Reply::Log { line }.line(None)),
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+        if !outbox.is_open() {
+            return;
+        }
+    }
+}
+
+/// Writes what comes into the outbox, until it is closed or the client is gone.
+async fn write_all_of(outbox: Rc<Outbox>, mut writing: OwnedWriteHalf) {
+    while let Some(bytes) = outbox.next().await {
+        if writing.write_all(&bytes).await.is_err() {
+            break;
+        }
+        outbox.written();
+    }
+    outbox.close();
+    let _ = writing.shutdown().await;
+}
+
+/// A client.
+struct Connection {
+    number: u64,
+    accepted: Instant,
+    reading: OwnedReadHalf,
+    outbox: Rc<Outbox>,
+    lines: Lines,
+}
+
+impl Connection {
+    /// The next line; none when no more comes.
+    async fn line(&mut self) -> Option<Line> {
+        loop {
+            if let Some(line) = self.lines.next() {
+                return Some(line);
+            }
+            let mut chunk = Vec::with_capacity(CHUNK);
+            match self.reading.read_buf(&mut chunk).await {
+                Ok(1..) => self.lines.push(&chunk),
+                Ok(0) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Says why, and throws away what the client still sends so that it gets to read it.
+    async fn refuse(mut self, error: &PoolError) {
+        self.outbox.push(&error.line(None));
+        let parting = async {
+            self.outbox.is_empty().await;
+            let mut chunk = vec![0; CHUNK];
+            while matches!(self.reading.read(&mut chunk).await, Ok(1..)) {}
+        };
+        let _ = timeout(PARTING, parting).await;
+        self.outbox.close();
+    }
+}
