@@ -1,5 +1,7 @@
 //! Requests as clients send them, and what they come to.
 
+mod documentation;
+
 use super::*;
 use serde_json::{Value, json};
 
