@@ -14,3 +14,5 @@ pub mod usage;
 pub mod alias;
 #[cfg(feature = "full")]
 pub mod pool;
+#[cfg(feature = "full")]
+pub mod redaction;

@@ -6,6 +6,7 @@
 use crate::adapters::files::{PRIVATE_FILE, create_private_dir};
 use crate::contract::paths::Home;
 use crate::core::calendar::rfc3339;
+use crate::core::redaction::redacted;
 use crate::core::time::Timestamp;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -150,7 +151,7 @@ fn line(
     };
     let mut line = format!("{} {level} {what}", rfc3339(now));
     for (name, value) in fields {
-        let value = redacted(&value.to_string());
+        let value = shortened(&value.to_string());
         let plain = !value.is_empty() && !value.contains([' ', '"', '=', '\\']);
         let _ = if plain && !value.chars().any(char::is_control) {
             write!(line, " {name}={value}")
@@ -162,20 +163,9 @@ fn line(
     line
 }
 
-/// Text without what looks like a token of the service (`sk-ant-…`), and not longer than a line should be.
-fn redacted(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("sk-ant-") {
-        out.push_str(&rest[..at]);
-        out.push_str("(hidden)");
-        let tail = &rest[at..];
-        let end = tail
-            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
-            .unwrap_or(tail.len());
-        rest = &tail[end..];
-    }
-    out.push_str(rest);
+/// Foreign text without tokens, and not longer than a line should be.
+fn shortened(text: &str) -> String {
+    let out = redacted(text);
     match out.char_indices().nth(MAX_VALUE) {
         Some((at, _)) => format!("{}…", &out[..at]),
         None => out,

@@ -4,6 +4,7 @@
 pub mod fold;
 pub mod log;
 pub mod overlays;
+pub mod pool;
 pub mod publish;
 pub mod refresh;
 pub mod renew;

@@ -30,6 +30,9 @@ pub struct Health {
     /// In the answer to the first `init` of a daemon that found its slots living: how many. An addition of ccp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readopted: Option<u32>,
+    /// Why slots do not start, for people. An addition of ccp.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// Slots of one account.

@@ -6,6 +6,7 @@
 //! that names it. `id`, any JSON value, comes back with the answer unless it is null. Knows nothing of sockets.
 
 mod config;
+mod dir;
 mod error;
 mod event;
 mod fields;
@@ -19,6 +20,7 @@ mod tests;
 mod words;
 
 pub use config::{Config, DEFAULT_KEEP_FRESH};
+pub use dir::{MAX_SOCKET_PATH, PoolDir, ProcessDir};
 pub use error::{Code, PoolError};
 pub use event::{Changes, Event, PoolChange};
 pub use framing::{Line, Lines, MAX_REQUEST};

@@ -9,13 +9,14 @@ use crate::contract::pool::{
 };
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -25,6 +26,8 @@ const MAX_CONNECTIONS: u32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client that was refused may take to read why, and to stop sending.
 const PARTING: Duration = Duration::from_secs(5);
+/// How long connections get to turn what they were told last into lines.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
@@ -46,8 +49,8 @@ pub(super) struct Server<E> {
     events: SyncSender<E>,
     wrap: fn(Ask) -> E,
     hub: Rc<RefCell<Hub>>,
-    /// Says that the pool shall end.
-    stop: watch::Sender<bool>,
+    /// Everything on its way to clients.
+    outboxes: RefCell<BTreeMap<u64, Rc<Outbox>>>,
     /// The user that is served.
     user: u32,
     log: Log,
@@ -60,7 +63,6 @@ impl<E: 'static> Server<E> {
     pub(super) fn new(
         events: SyncSender<E>,
         wrap: fn(Ask) -> E,
-        stop: watch::Sender<bool>,
         user: u32,
         log: Log,
     ) -> Rc<Self> {
@@ -68,7 +70,7 @@ impl<E: 'static> Server<E> {
             events,
             wrap,
             hub: Rc::default(),
-            stop,
+            outboxes: RefCell::default(),
             user,
             log,
             connections: Cell::new(0),
@@ -105,6 +107,16 @@ impl<E: 'static> Server<E> {
         }
     }
 
+    /// Waits until every client was handed what was made for it.
+    pub(super) async fn is_quiet(&self) {
+        // Answers that were given up a moment ago are made first.
+        tokio::time::sleep(LAST_ANSWERS).await;
+        let outboxes: Vec<_> = self.outboxes.borrow().values().cloned().collect();
+        for outbox in outboxes {
+            outbox.is_empty().await;
+        }
+    }
+
     fn let_in(self: &Rc<Self>, stream: UnixStream) {
         let server = Rc::clone(self);
         let is_full = self.connections.get() >= MAX_CONNECTIONS;
@@ -120,6 +132,8 @@ impl<E: 'static> Server<E> {
         };
         spawn_local(write_all_of(Rc::clone(&connection.outbox), writing));
         self.connections.set(self.connections.get() + 1);
+        let outbox = Rc::clone(&connection.outbox);
+        self.outboxes.borrow_mut().insert(number, outbox);
         spawn_local(async move {
             if is_full {
                 let text = format!("too many connections: at most {MAX_CONNECTIONS} at a time");
@@ -130,6 +144,7 @@ impl<E: 'static> Server<E> {
                 server.serve(connection).await;
             }
             server.hub.borrow_mut().forget(number);
+            server.outboxes.borrow_mut().remove(&number);
             server.connections.set(server.connections.get() - 1);
         });
     }
@@ -143,7 +158,6 @@ impl<E: 'static> Server<E> {
             };
             match Request::parse(&line) {
                 Ok(Incoming { id, request }) => {
-                    let ends = matches!(request, Request::Destroy { .. });
                     let id = id.as_ref();
                     if let Request::Subscribe(wish) = request {
                         self.subscribe(wish, id, &connection);
@@ -151,15 +165,7 @@ impl<E: 'static> Server<E> {
                     }
                     match self.answer(request, &outbox).await {
                         Ok(reply) => outbox.push(&reply.line(id)),
-                        Err(error) => {
-                            outbox.push(&error.line(id));
-                            continue;
-                        }
-                    }
-                    if ends {
-                        // What was promised is read by the client before the pool goes.
-                        let _ = timeout(PARTING, outbox.is_empty()).await;
-                        let _ = self.stop.send(true);
+                        Err(error) => outbox.push(&error.line(id)),
                     }
                 }
                 Err(refused) => outbox.push(&refused.error.line(refused.id.as_ref())),

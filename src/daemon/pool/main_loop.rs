@@ -1,0 +1,525 @@
+//! The loop that owns the pool's machine: everything that happens comes in as an [`Event`], one after the other. It is a
+//! thread of its own, so that the socket answers whatever is going on; it never waits for a disk, a host or claude.
+
+use super::hosts::{Heard, Line};
+use super::keeper::Job;
+use super::log::{Category, Log};
+use super::perform;
+use super::processes::{LookFor, Process, lives};
+use super::requests;
+use super::server::{Answer, Ask};
+use super::settings::{Blueprint, Configured};
+use super::spawning::{self, Found};
+use super::transcripts::Transcripts;
+use super::watching::Watcher;
+use crate::adapters::clock;
+use crate::contract::pool::{Event as Told, PoolDir, Reply};
+use crate::contract::proto::host::{FromHost, ToHost};
+use crate::core::pool::event::{End, Event as Happened, Known, LivingHost, Report};
+use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place, SessionId, Ticket};
+use crate::core::pool::machine::Machine;
+use crate::core::pool::status::Readiness;
+use crate::core::registry::{HookReport, Reported};
+use crate::core::time::Timestamp;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+/// How often claudes' own files are looked at, should the system forget to say that they changed.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often it is looked whether claude or the configuration was replaced.
+const SETTINGS_AGAIN: Duration = Duration::from_secs(30);
+/// The longest the loop sleeps: the clock may be moved under it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+/// How long hosts that are found at the start may take to answer, all together.
+const FIRST_WORDS: Duration = Duration::from_secs(12);
+
+/// What can happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A client asks.
+    Ask(Ask),
+    /// What the machine waits for.
+    Happened(Box<Happened>),
+    /// A host was started, or was not.
+    Started(Place, Result<Child, String>),
+    /// A host is heard of.
+    Host(Place, Heard),
+    /// A process of a slot is over, with everything it started.
+    Gone(Place, End),
+    /// A claude's own file changed.
+    FileChanged(PathBuf),
+    /// It is time to end, and the slots live on.
+    Leave,
+    /// It is time to end, slots and all.
+    EndAll,
+}
+
+/// What the loop tells the thread that talks.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Talk to this host.
+    Talk(Line),
+    /// Tell subscribers.
+    Tell(Told),
+    /// Everything is over: stop.
+    Stop,
+}
+
+/// What the loop stands on.
+pub(super) struct Ground {
+    /// Where the pool is.
+    pub(super) dir: PoolDir,
+    /// The same, by a path that is short enough for sockets.
+    pub(super) short: PoolDir,
+    /// What it is called.
+    pub(super) name: String,
+    /// The user it belongs to.
+    pub(super) user: u32,
+    /// How claude is started.
+    pub(super) configured: Configured,
+    /// Where conversations are.
+    pub(super) transcripts: Arc<Transcripts>,
+    /// To itself.
+    pub(super) events: SyncSender<Event>,
+    /// To the thread that talks.
+    pub(super) orders: UnboundedSender<Order>,
+    /// To the thread that writes.
+    pub(super) jobs: SyncSender<Job>,
+    /// What happened.
+    pub(super) log: Log,
+}
+
+/// The pool as it is now.
+pub(super) struct Pool {
+    pub(super) ground: Ground,
+    pub(super) machine: Machine,
+    pub(super) blueprint: Blueprint,
+    pub(super) processes: BTreeMap<Place, Process>,
+    /// Replies that are owed.
+    pub(super) owed: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    next_ticket: u64,
+    pub(super) watcher: Watcher,
+    /// The last text of each session, as its hook said: the transcript may not have it yet.
+    pub(super) last_texts: BTreeMap<Place, String>,
+    looked_at: Instant,
+    settings_at: Instant,
+    /// The loop is over.
+    pub(super) is_over: bool,
+}
+
+impl Pool {
+    /// A pool with what is on disk, before anything runs.
+    pub(super) fn new(ground: Ground, blueprint: Blueprint) -> Self {
+        let watcher = Watcher::new(ground.events.clone(), ground.log.clone());
+        Self {
+            ground,
+            machine: Machine::new(),
+            blueprint,
+            processes: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            next_ticket: 1,
+            watcher,
+            last_texts: BTreeMap::new(),
+            looked_at: Instant::now(),
+            settings_at: Instant::now(),
+            is_over: false,
+        }
+    }
+
+    /// Runs until it is time to end.
+    pub(super) fn run(&mut self, events: &Receiver<Event>, known: Known, found: Vec<Found>) {
+        self.begin(events, known, found);
+        while !self.is_over {
+            match events.recv_timeout(self.sleep()) {
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = clock::now();
+            if self.machine.next_deadline().is_some_and(|at| at <= now) {
+                self.tell_machine(Happened::Tick);
+            }
+            if !self.processes.is_empty() && self.looked_at.elapsed() >= LOOK_AGAIN {
+                self.look_at_all();
+            }
+            if self.settings_at.elapsed() >= SETTINGS_AGAIN {
+                self.look_at_settings();
+            }
+        }
+    }
+
+    fn sleep(&self) -> Duration {
+        let now = clock::now();
+        let deadline = self.machine.next_deadline().map(|at| at.since(now));
+        let look = (!self.processes.is_empty()).then(|| left(self.looked_at, LOOK_AGAIN));
+        let settings = left(self.settings_at, SETTINGS_AGAIN);
+        [deadline, look, Some(settings), Some(LONGEST_SLEEP)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(LONGEST_SLEEP)
+    }
+
+    /// Asks the hosts that outlived the daemon before who they are, and tells the machine all that there is.
+    fn begin(&mut self, events: &Receiver<Event>, mut known: Known, found: Vec<Found>) {
+        for one in found {
+            let place = one.place;
+            let (process, line) =
+                Process::new(place, one.dir, one.origin.clone(), one.origin.socket, self.ground.user);
+            self.processes.insert(place, process);
+            let _ = self.ground.orders.send(Order::Talk(line));
+        }
+        let deadline = Instant::now() + FIRST_WORDS;
+        let mut later = Vec::new();
+        while self.processes.values().any(|p| p.state.is_none()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match events.recv_timeout(left) {
+                Ok(Event::Host(place, Heard::Hello(state))) => self.greeted(place, *state),
+                Ok(Event::Host(place, Heard::Lost(_))) => {
+                    if let Some(process) = self.processes.remove(&place) {
+                        spawning::bury(&self.ground, process, None);
+                    }
+                }
+                Ok(event) => later.push(event),
+                Err(_) => break,
+            }
+        }
+        for (place, process) in &mut self.processes {
+            process.announced = true;
+            process.seen = process.read_file();
+            known.hosts.push(living(*place, process));
+        }
+        self.tell_machine(Happened::Loaded(Box::new(known)));
+        for event in later {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Ask(ask) => requests::take(self, ask),
+            Event::Happened(happened) => self.tell_machine(*happened),
+            Event::Started(place, result) => self.started(place, result),
+            Event::Host(place, heard) => self.heard(place, heard),
+            Event::Gone(place, how) => self.gone(place, how),
+            Event::FileChanged(path) => self.file_changed(&path),
+            Event::Leave => {
+                self.tell_machine(Happened::Leaving);
+                self.is_over = true;
+            }
+            Event::EndAll => requests::end_all(self),
+        }
+    }
+
+    /// Tells the machine, and does what it wants.
+    pub(super) fn tell_machine(&mut self, happened: Happened) {
+        let actions = self.machine.handle(happened, clock::now());
+        for action in actions {
+            perform::perform(self, action);
+        }
+    }
+
+    /// A reply that is owed from now on.
+    pub(super) fn owe(&mut self, reply: oneshot::Sender<Answer>) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.owed.insert(ticket, reply);
+        ticket
+    }
+
+    /// The process that a session is in.
+    pub(super) fn process_of(&mut self, place: Place) -> Option<&mut Process> {
+        self.processes.get_mut(&place)
+    }
+
+    fn started(&mut self, place: Place, result: Result<Child, String>) {
+        let Some(process) = self.processes.get_mut(&place) else {
+            return;
+        };
+        match result {
+            Ok(child) => {
+                process.child = Some(child);
+                let line = process.reconnect(process.origin.socket.clone(), self.ground.user);
+                let _ = self.ground.orders.send(Order::Talk(line));
+            }
+            Err(why) => {
+                if let Some(process) = self.processes.remove(&place) {
+                    super::hosts::clean_up(process.dir.path());
+                }
+                let how = End::SpawnFailed(why);
+                self.tell_machine(Happened::Ended { place, how });
+            }
+        }
+    }
+
+    fn greeted(&mut self, place: Place, state: crate::contract::proto::host::State) {
+        if let Some(process) = self.processes.get_mut(&place) {
+            process.greeted(state);
+            self.watcher.watch(&process.origin.sessions_dir());
+        }
+    }
+
+    fn heard(&mut self, place: Place, heard: Heard) {
+        match heard {
+            Heard::Hello(state) => {
+                self.greeted(place, *state);
+                self.announce(place);
+            }
+            Heard::Says(message) => self.said(place, message),
+            Heard::Lost(why) => self.lost(place, &why),
+        }
+    }
+
+    /// The machine hears of a process once its claude runs.
+    fn announce(&mut self, place: Place) {
+        let Some(process) = self.processes.get_mut(&place) else {
+            return;
+        };
+        if process.announced {
+            return;
+        }
+        process.announced = true;
+        let (pid, account) = (process.agent_pid(), process.origin.account());
+        self.tell_machine(Happened::Spawned {
+            place,
+            pid,
+            account,
+        });
+        self.look_at(place);
+    }
+
+    fn said(&mut self, place: Place, message: FromHost) {
+        let Some(process) = self.processes.get_mut(&place) else {
+            return;
+        };
+        process.note(&message);
+        match message {
+            FromHost::Typed { number, .. } => self.tell_machine(Happened::Typed {
+                place,
+                number: DeliveryNumber(number),
+                at: clock::now(),
+            }),
+            FromHost::Report {
+                seq,
+                received_at_ms,
+                json,
+            } => {
+                self.reported(place, seq, Timestamp::from_unix_ms(received_at_ms), &json);
+                if let Some(process) = self.processes.get(&place) {
+                    process.tell(ToHost::AckReports { up_to: seq });
+                }
+                self.look_at(place);
+            }
+            FromHost::Pending { text } => {
+                self.tell_machine(Happened::PendingInput { place, text });
+            }
+            FromHost::Dialog { name, text } => self.dialog(place, name, text),
+            FromHost::ScreenIs { ticket, bytes } => self.looked(place, ticket, &bytes),
+            FromHost::AttachOpen { path } => process.attached(&path),
+            FromHost::Refused { what, why } => {
+                let message = format!("slot {}: {what}: {why}", place.slot);
+                self.ground.log.write(Category::Error, None, &message);
+            }
+            FromHost::Hello(_) | FromHost::Attached { .. } | FromHost::Exited(_) => {}
+        }
+    }
+
+    fn reported(&mut self, place: Place, seq: u64, at: Timestamp, json: &[u8]) {
+        let Ok(report) = HookReport::parse(json) else {
+            let message = format!("slot {}: a hook reported what is no report", place.slot);
+            return self.ground.log.write(Category::Error, None, &message);
+        };
+        if let Reported::TurnEnded {
+            last_text: Some(text),
+            ..
+        } = &report.what
+        {
+            self.last_texts.insert(place, text.clone());
+        } else if let Reported::PromptSubmitted { .. } = &report.what {
+            self.last_texts.remove(&place);
+        }
+        if let (Some(uuid), Some(path)) = (&report.session, &report.transcript) {
+            self.ground.transcripts.learn(uuid, path);
+        }
+        if let Some(report) = perform::report(place, seq, at, report) {
+            self.tell_machine(Happened::Report(report));
+        }
+    }
+
+    /// A dialog appeared. Only those of the start-up stand in the way before claude has a file of its own.
+    fn dialog(&mut self, place: Place, name: Option<String>, screen: String) {
+        let Some(what) = name.filter(|name| name != "rewind") else {
+            return;
+        };
+        let Some(process) = self.processes.get(&place) else {
+            return;
+        };
+        if process.read_file().is_some() {
+            return;
+        }
+        let own_place = process.origin.cwd != self.blueprint.dir();
+        let answerable = what == "trust" && own_place;
+        self.tell_machine(Happened::Stuck {
+            place,
+            what,
+            screen,
+            answerable,
+        });
+    }
+
+    fn looked(&mut self, place: Place, ticket: u64, bytes: &[u8]) {
+        let Some(process) = self.processes.get_mut(&place) else {
+            return;
+        };
+        match process.looked(ticket) {
+            None => {}
+            Some(LookFor::Box { number, ours }) => {
+                let seen = process.inspection(ours.as_deref());
+                self.tell_machine(Happened::Inspected {
+                    place,
+                    number,
+                    seen: Some(seen),
+                });
+            }
+            Some(LookFor::Client {
+                reply,
+                session,
+                turns,
+            }) => {
+                let text = String::from_utf8_lossy(bytes);
+                let content = crate::core::screen::last_turns(&text, turns);
+                let _ = reply.send(Ok(Reply::Result {
+                    session_id: session,
+                    content,
+                }));
+            }
+        }
+    }
+
+    /// The line to a host is cut: it is talked to again while it lives, and buried when it does not.
+    fn lost(&mut self, place: Place, why: &str) {
+        let Some(process) = self.processes.get_mut(&place) else {
+            return;
+        };
+        for number in process.give_up(why) {
+            let none = Happened::Inspected {
+                place,
+                number,
+                seen: None,
+            };
+            let _ = self.ground.events.try_send(Event::Happened(Box::new(none)));
+        }
+        let greeted = process.state.as_ref().map(|state| state.host);
+        let is_there = match (&mut process.child, greeted) {
+            (Some(child), _) => matches!(child.try_wait(), Ok(None)),
+            (None, Some(host)) => lives(host),
+            (None, None) => false,
+        };
+        if is_there && process.ended.is_none() {
+            let line = process.reconnect(process.origin.socket.clone(), self.ground.user);
+            let _ = self.ground.orders.send(Order::Talk(line));
+            return;
+        }
+        if let Some(process) = self.processes.remove(&place) {
+            let message = format!("slot {}: its host is gone: {why}", place.slot);
+            self.ground.log.write(Category::Slot, None, &message);
+            spawning::bury(&self.ground, process, Some(self.ground.events.clone()));
+        }
+    }
+
+    fn gone(&mut self, place: Place, how: End) {
+        self.last_texts.remove(&place);
+        self.tell_machine(Happened::Ended { place, how });
+    }
+
+    fn file_changed(&mut self, path: &std::path::Path) {
+        let pid = path.file_stem().and_then(|stem| stem.to_str());
+        let Some(pid) = pid.and_then(|pid| pid.parse().ok()) else {
+            return;
+        };
+        let dir = path.parent();
+        let place = self.processes.values().find_map(|process| {
+            let is_it = process.agent_pid() == Some(pid);
+            (is_it && dir.is_some_and(|d| d.ends_with("sessions"))).then_some(process.place)
+        });
+        if let Some(place) = place {
+            self.look_at(place);
+        }
+    }
+
+    /// Reads claude's own file, and tells the machine when it says something new.
+    fn look_at(&mut self, place: Place) {
+        let Some(process) = self.processes.get_mut(&place) else {
+            return;
+        };
+        if !process.announced {
+            return;
+        }
+        let seen = process.read_file();
+        if seen.is_none() || seen == process.seen {
+            return;
+        }
+        process.seen.clone_from(&seen);
+        if let Some(seen) = seen {
+            self.tell_machine(Happened::Readiness {
+                place,
+                readiness: seen.readiness,
+                since: seen.since,
+                uuid: seen.uuid,
+            });
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        self.looked_at = Instant::now();
+        let places: Vec<Place> = self.processes.keys().copied().collect();
+        for place in places {
+            self.look_at(place);
+        }
+    }
+
+    /// What slots are started from may be another thing by now.
+    pub(super) fn look_at_settings(&mut self) {
+        self.settings_at = Instant::now();
+        if !self.machine.is_initialized() {
+            return;
+        }
+        match self.ground.configured.blueprint() {
+            Ok(blueprint) if blueprint.settings() != self.blueprint.settings() => {
+                self.blueprint = blueprint;
+                self.tell_machine(Happened::SettingsChanged(self.blueprint.settings()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.ground.log.write(Category::Error, None, &error.text);
+            }
+        }
+    }
+}
+
+fn left(since: Instant, every: Duration) -> Duration {
+    every.saturating_sub(since.elapsed())
+}
+
+fn living(place: Place, process: &Process) -> LivingHost {
+    let seen = process.seen.clone();
+    let typed = process.state.as_ref().map_or(0, |state| state.typed);
+    LivingHost {
+        place,
+        build: process.origin.build(),
+        cwd: process.origin.cwd.clone(),
+        account: process.origin.account(),
+        pid: process.agent_pid(),
+        done: DeliveryNumber(typed),
+        uuid: seen.as_ref().and_then(|s| s.uuid.clone()),
+        readiness: seen.as_ref().map_or(Readiness::Starting, |s| s.readiness.clone()),
+        since: seen.map_or_else(Timestamp::default, |s| s.since),
+        pending: process.pending().to_owned(),
+    }
+}

@@ -1,0 +1,23 @@
+//! The daemon of one pool: sessions in warm slots behind a socket. The decisions are [`crate::core::pool`]'s; here are
+//! its connections to clients, hosts, disk and claude.
+//!
+//! One thread talks (`serve`, `server`, `hosts`), one decides (`main_loop`), one writes (`keeper`); what takes long and
+//! concerns one client alone (reading a transcript, starting a host) gets a thread for itself.
+
+mod hosts;
+mod hub;
+mod keeper;
+mod log;
+mod main_loop;
+mod outbox;
+mod perform;
+mod processes;
+mod requests;
+pub mod serve;
+mod server;
+mod settings;
+mod spawning;
+mod transcripts;
+mod typing;
+mod views;
+mod watching;

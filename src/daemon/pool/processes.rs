@@ -1,0 +1,318 @@
+//! The processes that are in slots, as this daemon knows them: where their host listens, what it said last, what claude's
+//! own file says. Turns what is heard into events of the machine; decides nothing.
+
+use super::hosts::Line;
+use super::server::Answer;
+use super::spawning::Origin;
+use crate::adapters::registry::{self, SessionFile};
+use crate::contract::pool::{Code, PoolError, ProcessDir, Reply};
+use crate::contract::proto::host::{self, Ended, FromHost, Look, Size, State, ToHost};
+use crate::core::pool::event::{InBox, Inspection};
+use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place};
+use crate::core::pool::status::Readiness;
+use crate::core::time::Timestamp;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+/// Rows at the bottom of the screen in which the box is looked for.
+const BOX_ROWS: u16 = 60;
+
+/// For whom the screen was looked at.
+pub(super) enum LookFor {
+    /// The machine, which wants the box of the prompt.
+    Box {
+        /// As in the action.
+        number: DeliveryNumber,
+        /// What the pool typed last.
+        ours: Option<Arc<str>>,
+    },
+    /// A client, which wants so many turns of the terminal's text.
+    Client {
+        /// Its answer.
+        reply: oneshot::Sender<Answer>,
+        /// The session; none for a look at a slot.
+        session: Option<String>,
+        /// How many turns from the end; 0 for all.
+        turns: u32,
+    },
+}
+
+/// What claude's own file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// What it is doing.
+    pub(super) readiness: Readiness,
+    /// Since when.
+    pub(super) since: Timestamp,
+    /// The conversation.
+    pub(super) uuid: Option<ClaudeUuid>,
+}
+
+/// One process of one slot.
+pub(super) struct Process {
+    pub(super) place: Place,
+    pub(super) dir: ProcessDir,
+    pub(super) origin: Origin,
+    /// Ours to wait for, when this daemon started it.
+    pub(super) child: Option<Child>,
+    /// To its host.
+    orders: UnboundedSender<ToHost>,
+    /// What its host said of it; nothing before its first word.
+    pub(super) state: Option<State>,
+    /// The machine was told that it is there.
+    pub(super) announced: bool,
+    /// It is to end, as soon as its host can be told.
+    ending: Option<u64>,
+    /// How claude ended.
+    pub(super) ended: Option<Ended>,
+    /// What claude's file said last.
+    pub(super) seen: Option<Seen>,
+    looks: BTreeMap<u64, LookFor>,
+    next_look: u64,
+    attaching: Vec<(PathBuf, oneshot::Sender<Answer>)>,
+}
+
+impl Process {
+    /// A process whose host is to be talked to, and the line for that.
+    pub(super) fn new(place: Place, dir: ProcessDir, origin: Origin, socket: PathBuf, user: u32) -> (Self, Line) {
+        let (orders, taken) = unbounded_channel();
+        let line = Line {
+            place,
+            socket,
+            user,
+            orders: taken,
+        };
+        let process = Self {
+            place,
+            dir,
+            origin,
+            child: None,
+            orders,
+            state: None,
+            announced: false,
+            ending: None,
+            ended: None,
+            seen: None,
+            looks: BTreeMap::new(),
+            next_look: 0,
+            attaching: Vec::new(),
+        };
+        (process, line)
+    }
+
+    /// A new line to the same host.
+    pub(super) fn reconnect(&mut self, socket: PathBuf, user: u32) -> Line {
+        let (orders, taken) = unbounded_channel();
+        self.orders = orders;
+        self.state = None;
+        Line {
+            place: self.place,
+            socket,
+            user,
+            orders: taken,
+        }
+    }
+
+    /// Tells the host something, if it is there.
+    pub(super) fn tell(&self, order: ToHost) {
+        // A host that is gone is heard of in another way.
+        let _ = self.orders.send(order);
+    }
+
+    /// Claude's number, once it is known.
+    pub(super) fn agent_pid(&self) -> Option<u32> {
+        let agent = self.state.as_ref()?.agent;
+        (agent.pid != 0).then_some(agent.pid)
+    }
+
+    /// Its host answered.
+    pub(super) fn greeted(&mut self, state: State) {
+        self.state = Some(state);
+        if let Some(grace_ms) = self.ending {
+            self.tell(ToHost::End { grace_ms });
+        }
+    }
+
+    /// Ends claude and its host, now or as soon as the host can be told.
+    pub(super) fn end(&mut self, grace_ms: u64) {
+        self.ending = Some(grace_ms);
+        if self.state.is_some() {
+            self.tell(ToHost::End { grace_ms });
+        }
+    }
+
+    /// What stands in claude's box.
+    pub(super) fn pending(&self) -> &str {
+        self.state.as_ref().map_or("", |state| &state.pending)
+    }
+
+    /// The terminal's size.
+    pub(super) fn size(&self) -> Size {
+        self.state.as_ref().map_or_else(Size::default, |s| s.size)
+    }
+
+    /// Asks for the screen.
+    pub(super) fn look(&mut self, what: Look, whom: LookFor) {
+        let ticket = self.next_look;
+        self.next_look += 1;
+        self.looks.insert(ticket, whom);
+        self.tell(ToHost::Screen { ticket, what });
+    }
+
+    /// Asks for what the machine wants to know of the box.
+    pub(super) fn look_at_box(&mut self, number: DeliveryNumber, ours: Option<Arc<str>>) {
+        self.look(Look::Bottom(BOX_ROWS), LookFor::Box { number, ours });
+    }
+
+    /// Who waits for this look.
+    pub(super) fn looked(&mut self, ticket: u64) -> Option<LookFor> {
+        self.looks.remove(&ticket)
+    }
+
+    /// Opens a socket for people.
+    pub(super) fn attach(&mut self, path: PathBuf, reply: oneshot::Sender<Answer>) {
+        self.tell(ToHost::OpenAttach { path: path.clone() });
+        self.attaching.push((path, reply));
+    }
+
+    /// The host listens there.
+    pub(super) fn attached(&mut self, path: &PathBuf) {
+        let Size { cols, rows } = self.size();
+        let waiting = self.attaching.extract_if(.., |(wanted, _)| wanted == path);
+        for (path, reply) in waiting {
+            let socket_path = path.to_string_lossy().into_owned();
+            let _ = reply.send(Ok(Reply::Attached {
+                socket_path,
+                cols,
+                rows,
+            }));
+        }
+    }
+
+    /// Ends the attachments.
+    pub(super) fn close_attach(&mut self) {
+        let open = self.state.as_mut().map(|s| std::mem::take(&mut s.attach));
+        for path in open.unwrap_or_default() {
+            self.tell(ToHost::CloseAttach { path });
+        }
+    }
+
+    /// Nobody will answer those who wait for its host any more. Returns what the machine waits for.
+    pub(super) fn give_up(&mut self, why: &str) -> Vec<DeliveryNumber> {
+        let lost = || PoolError::new(Code::NotLive, format!("the session's terminal is gone: {why}"));
+        for (_, reply) in self.attaching.drain(..) {
+            let _ = reply.send(Err(lost()));
+        }
+        let mut numbers = Vec::new();
+        for (_, look) in std::mem::take(&mut self.looks) {
+            match look {
+                LookFor::Box { number, .. } => numbers.push(number),
+                LookFor::Client { reply, .. } => {
+                    let _ = reply.send(Err(lost()));
+                }
+            }
+        }
+        numbers
+    }
+
+    /// Takes in what changes the host's state.
+    pub(super) fn note(&mut self, message: &FromHost) {
+        let Some(state) = &mut self.state else { return };
+        match message {
+            FromHost::Typed { number, .. } => state.typed = state.typed.max(*number),
+            FromHost::Pending { text } => state.pending.clone_from(text),
+            FromHost::Dialog { name, .. } => state.dialog.clone_from(name),
+            FromHost::Attached { clients } => state.clients = *clients,
+            FromHost::AttachOpen { path } if !state.attach.contains(path) => {
+                state.attach.push(path.clone());
+            }
+            FromHost::Exited(ended) => self.ended = Some(ended.clone()),
+            _ => {}
+        }
+    }
+
+    /// Reads claude's own file. None when there is none, or it is another process's.
+    pub(super) fn read_file(&self) -> Option<Seen> {
+        let agent = self.state.as_ref().map(|state| state.agent)?;
+        if agent.pid == 0 {
+            return None;
+        }
+        let file = registry::load(&self.origin.sessions_dir(), agent.pid)?;
+        Some(seen(file))
+    }
+
+    /// What the machine wants to know, after the host's answer to a look.
+    pub(super) fn inspection(&self, bottom: &str, ours: Option<&str>) -> Inspection {
+        let seen = self.read_file();
+        let state = self.state.as_ref();
+        let dialog = state.and_then(|s| s.dialog.as_deref());
+        let _ = bottom;
+        Inspection {
+            readiness: seen.as_ref().map_or(Readiness::Starting, |s| s.readiness.clone()),
+            since: seen.as_ref().map_or_else(Timestamp::default, |s| s.since),
+            uuid: seen.and_then(|s| s.uuid),
+            in_box: match dialog {
+                Some(_) => InBox::Hidden,
+                None => in_box(self.pending(), ours),
+            },
+            rewind: dialog == Some("rewind"),
+        }
+    }
+}
+
+fn seen(file: SessionFile) -> Seen {
+    Seen {
+        readiness: file.readiness,
+        since: file.since,
+        uuid: file.uuid.map(|uuid| ClaudeUuid::new(&uuid)),
+    }
+}
+
+/// Whether what stands in the box is what was typed. The client shows a long text by a note, changes tabs and breaks
+/// lines where they do not fit: only what is no white space counts.
+fn in_box(pending: &str, ours: Option<&str>) -> InBox {
+    fn bare(text: &str) -> impl Iterator<Item = char> + '_ {
+        text.chars().filter(|c| !c.is_whitespace() && !c.is_control())
+    }
+    if bare(pending).next().is_none() {
+        return InBox::Nothing;
+    }
+    let Some(ours) = ours else {
+        return InBox::Else;
+    };
+    let note = pending.trim_start().starts_with("[Pasted text");
+    // A tall box is shown in part.
+    let mut typed = bare(ours);
+    let shown = bare(pending).all(|c| typed.any(|o| o == c));
+    if note || shown { InBox::Ours } else { InBox::Else }
+}
+
+/// A host's process, or claude's, that may be another one by now.
+pub(super) fn lives(process: host::Process) -> bool {
+    process.pid != 0 && crate::adapters::procs::start_time(process.pid) == Some(process.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_box_holds_nothing_ours_or_something_else() {
+        let rows = [
+            ("", Some("do it"), InBox::Nothing),
+            ("\u{a0} ", Some("do it"), InBox::Nothing),
+            ("do it", Some("do it"), InBox::Ours),
+            ("do\nit", Some("do it"), InBox::Ours),
+            ("[Pasted text #1 +20 lines]", Some("long"), InBox::Ours),
+            ("rm -rf", Some("do it"), InBox::Else),
+            ("do it", None, InBox::Else),
+        ];
+        for (pending, ours, expected) in rows {
+            assert_eq!(in_box(pending, ours), expected, "{pending:?} {ours:?}");
+        }
+    }
+}

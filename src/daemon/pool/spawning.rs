@@ -1,0 +1,260 @@
+//! Starting a process for a slot, finding those that outlived a daemon, and burying those that are over. What takes long
+//! runs on threads of its own; the loop waits for none of it.
+
+use super::hosts::clean_up;
+use super::log::{Category, Log};
+use super::main_loop::{Event, Ground, Pool};
+use super::processes::{Process, lives};
+use crate::adapters::procs::{self, slots as slot_processes};
+use crate::adapters::files;
+use crate::contract::path_text;
+use crate::contract::pool::{PoolDir, ProcessDir};
+use crate::contract::proto::host::{Ended, HostRecord, Launch, Size};
+use crate::core::account::AccountId;
+use crate::core::pool::event::{End, Event as Happened};
+use crate::core::pool::id::{Build, ClaudeUuid, Generation, Place, SessionId, SlotId};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+/// The size of a terminal that nobody looks at yet: wide enough that claude breaks few lines.
+const SIZE: Size = Size {
+    cols: 120,
+    rows: 40,
+};
+/// How long what a dead host leaves behind may take to end by itself: its terminal is gone, and claude ends with that.
+const BY_ITSELF: Duration = Duration::from_secs(3);
+/// How long it may take after it was asked.
+const AFTER_REQUEST: Duration = Duration::from_secs(5);
+
+/// What a daemon writes down of a process that it starts, for itself and those after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// What it was started from.
+    build: u64,
+    /// Where.
+    #[serde(with = "path_text")]
+    pub(super) cwd: PathBuf,
+    /// On whose login.
+    account: Option<u16>,
+    /// Where claude keeps its state.
+    #[serde(with = "path_text")]
+    state_dir: PathBuf,
+    /// Where its host listens.
+    #[serde(with = "path_text")]
+    pub(super) socket: PathBuf,
+}
+
+impl Origin {
+    /// Where claude's own files about running sessions are.
+    pub(super) fn sessions_dir(&self) -> PathBuf {
+        self.state_dir.join("sessions")
+    }
+
+    /// On whose login.
+    pub(super) fn account(&self) -> Option<AccountId> {
+        self.account.and_then(AccountId::new)
+    }
+
+    /// What it was started from.
+    pub(super) const fn build(&self) -> Build {
+        Build(self.build)
+    }
+}
+
+/// A process whose host lives.
+pub(super) struct Living {
+    pub(super) place: Place,
+    pub(super) dir: ProcessDir,
+    pub(super) origin: Origin,
+}
+
+/// What the slots' directories tell.
+pub(super) struct Found {
+    /// Processes whose host lives.
+    pub(super) living: Vec<Living>,
+    /// The highest number that any process had.
+    pub(super) generation: u64,
+}
+
+/// What claude is started for.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    /// In which slot, and as which of its processes.
+    pub(super) place: Place,
+    /// Where.
+    pub(super) cwd: PathBuf,
+    /// With this conversation.
+    pub(super) resume: Option<ClaudeUuid>,
+    /// For this session.
+    pub(super) session: Option<SessionId>,
+}
+
+/// Starts a host and a claude.
+pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
+    let place = task.place;
+    let ground = &pool.ground;
+    let (slot, generation) = (place.slot.0, place.generation.0);
+    let dir = ground.dir.process(slot, generation);
+    let socket = ground.short.process(slot, generation).socket();
+    let origin = Origin {
+        build: pool.blueprint.settings().build.0,
+        cwd: task.cwd.clone(),
+        account: account.map(AccountId::number),
+        state_dir: pool.blueprint.state_dir(),
+        socket,
+    };
+    let (process, _) = Process::new(place, dir.clone(), origin.clone(), ground.user);
+    pool.processes.insert(place, process);
+    let blueprint = pool.blueprint.clone();
+    let events = ground.events.clone();
+    let program = ground.configured.program().to_owned();
+    let start = move || {
+        let started = blueprint
+            .launch(&task, SIZE, &origin.socket)
+            .and_then(|launch| start(&dir, &origin, &launch, &program));
+        let _ = events.send(Event::Started(place, started));
+    };
+    if let Err(error) = thread("starter", start) {
+        let why = format!("no thread: {error}");
+        let _ = pool.ground.events.try_send(Event::Started(place, Err(why)));
+    }
+}
+
+fn start(
+    dir: &ProcessDir,
+    origin: &Origin,
+    launch: &Launch,
+    program: &Path,
+) -> Result<Child, String> {
+    let failed = |what: &Path| {
+        let what = what.display().to_string();
+        move |error: std::io::Error| format!("{what}: {error}")
+    };
+    // What an earlier try left.
+    clean_up(dir.path());
+    files::create_private_dir(dir.path()).map_err(failed(dir.path()))?;
+    let text = serde_json::to_vec(origin).map_err(|e| e.to_string())?;
+    for (path, text) in [(dir.origin(), text), (dir.launch(), launch.text())] {
+        files::write_new(&path, &text, files::PRIVATE_FILE, true).map_err(failed(&path))?;
+    }
+    let mut command = Command::new(program);
+    command
+        .arg("host")
+        .arg("--slot-dir")
+        .arg(dir.path())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().map_err(failed(program))
+}
+
+fn thread(name: &str, job: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder.spawn(job).map(|_| ())
+}
+
+/// What earlier daemons started. What is over is buried before anybody begins anew: nothing of it runs afterwards.
+pub(super) fn find(dir: &PoolDir, log: &Log) -> Found {
+    let mut found = Found {
+        living: Vec::new(),
+        generation: 0,
+    };
+    for (place, dir) in directories(dir) {
+        found.generation = found.generation.max(place.generation.0);
+        let record = read(&dir.record()).and_then(|text| HostRecord::parse(&text).ok());
+        let origin = read(&dir.origin()).and_then(|text| serde_json::from_slice(&text).ok());
+        let machine = procs::machine().hash;
+        let record = record.filter(|record| record.machine == machine);
+        match (record, origin) {
+            (Some(record), Some(origin)) if lives(record.host) => {
+                found.living.push(Living { place, dir, origin });
+            }
+            (record, _) => {
+                let message = format!("slot {}: its host is gone", place.slot);
+                log.write(Category::Slot, None, &message);
+                if let Some(record) = record {
+                    end_all_of(&record);
+                }
+                clean_up(dir.path());
+            }
+        }
+    }
+    found
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    fs::read(path).ok()
+}
+
+/// `slots/<slot>/<process>`; anything else is not ours.
+fn directories(dir: &PoolDir) -> Vec<(Place, ProcessDir)> {
+    let number = |entry: &fs::DirEntry| entry.file_name().to_str()?.parse::<u64>().ok();
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let mut all = Vec::new();
+    for slot in entries(&dir.slots()) {
+        let Some(number_of_slot) = number(&slot).and_then(|n| u32::try_from(n).ok()) else {
+            continue;
+        };
+        for process in entries(&slot.path()) {
+            if let Some(generation) = number(&process) {
+                let place = Place {
+                    slot: SlotId(number_of_slot),
+                    generation: Generation(generation),
+                };
+                all.push((place, ProcessDir::new(process.path())));
+            }
+        }
+    }
+    all
+}
+
+/// Sees to it that nothing of a process runs any more, and says so; on a thread of its own.
+pub(super) fn bury(ground: &Ground, mut process: Process, tell: Option<SyncSender<Event>>) {
+    let place = process.place;
+    let record = read(&process.dir.record()).and_then(|text| HostRecord::parse(&text).ok());
+    let ended = process.ended.take();
+    let log = ground.log.clone();
+    let job = move || {
+        if let Some(child) = &mut process.child {
+            // It hung up; what it still does takes a moment.
+            let _ = child.wait();
+        }
+        let ended = ended.or_else(|| record.as_ref().and_then(|r| r.ended.clone()));
+        if let Some(record) = &record {
+            end_all_of(record);
+        }
+        clean_up(process.dir.path());
+        let how = how(ended.as_ref());
+        if let Some(events) = tell {
+            let _ = events.send(Event::Gone(place, how));
+        }
+    };
+    if let Err(error) = thread("undertaker", job) {
+        log.write(Category::Error, None, &format!("no thread: {error}"));
+    }
+}
+
+/// Ends what is left of a host's claude and of all that it started.
+fn end_all_of(record: &HostRecord) {
+    slot_processes::end(record, BY_ITSELF, AFTER_REQUEST);
+}
+
+fn how(ended: Option<&Ended>) -> End {
+    match ended {
+        None => End::HostGone,
+        Some(ended) => End::Exited(ended.to_string()),
+    }
+}
+
+/// What the machine is told of a process that could not be started.
+pub(super) fn failed(place: Place, why: String) -> Happened {
+    Happened::Ended {
+        place,
+        how: End::SpawnFailed(why),
+    }
+}

@@ -1,0 +1,63 @@
+//! Watching the directories in which claudes keep a file about themselves. What the system forgets to tell is found by
+//! looking again, which the loop does anyway.
+
+use super::log::{Category, Log};
+use super::main_loop::Event;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
+
+/// Tells the loop which file changed.
+pub(super) struct Watcher {
+    system: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+    log: Log,
+}
+
+impl Watcher {
+    /// One that watches nothing yet.
+    pub(super) fn new(events: SyncSender<Event>, log: Log) -> Self {
+        let hear = move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            if event.kind.is_access() || event.kind.is_remove() {
+                return;
+            }
+            for path in event.paths {
+                // A loop that has too much to do looks at all files again anyway.
+                let _ = events.try_send(Event::FileChanged(path));
+            }
+        };
+        let system = notify::recommended_watcher(hear);
+        if let Err(error) = &system {
+            let message = format!("files cannot be watched: {error}");
+            log.write(Category::Error, None, &message);
+        }
+        Self {
+            system: system.ok(),
+            watched: BTreeSet::new(),
+            log,
+        }
+    }
+
+    /// Watches a directory, once.
+    pub(super) fn watch(&mut self, dir: &Path) {
+        let Some(system) = &mut self.system else {
+            return;
+        };
+        let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        if self.watched.contains(&real) {
+            return;
+        }
+        match system.watch(&real, RecursiveMode::NonRecursive) {
+            Ok(()) => {
+                self.watched.insert(real);
+            }
+            // It may not be there yet: the next process tries again.
+            Err(error) => {
+                let message = format!("cannot watch {}: {error}", real.display());
+                self.log.write(Category::Error, None, &message);
+            }
+        }
+    }
+}
