@@ -25,6 +25,8 @@ pub mod service;
 #[cfg(feature = "full")]
 pub mod shells;
 #[cfg(feature = "full")]
+pub mod short_path;
+#[cfg(feature = "full")]
 pub mod simulated;
 #[cfg(feature = "full")]
 pub mod store;

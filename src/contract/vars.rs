@@ -14,6 +14,14 @@ pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
 pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
 /// A daemon ends when the process of this number does: what a test starts does not outlive the test.
 pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
+/// Where session pools are; default `~/.claude-pool`.
+pub const CLAUDE_POOL_HOME: &str = "CLAUDE_POOL_HOME";
+/// The program that is started as the daemon of a pool; ccp itself by default.
+pub const CLAUDE_POOL_DAEMON: &str = "CLAUDE_POOL_DAEMON";
+/// The conversation in which a command is run: claude sets it for its tools and hooks.
+pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
+/// Set to anything, it means: no colours.
+pub const NO_COLOR: &str = "NO_COLOR";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 

@@ -11,6 +11,7 @@ mod event;
 mod fields;
 mod framing;
 mod health;
+mod places;
 mod reply;
 mod request;
 mod session;
@@ -23,6 +24,7 @@ pub use error::{Code, PoolError};
 pub use event::{Changes, Event, PoolChange};
 pub use framing::{Line, Lines, MAX_REQUEST};
 pub use health::{AccountSlots, Health, SessionCounts, SlotCounts};
+pub use places::{Place, Pools, Remote};
 pub use reply::{Message, PoolSize, Reply, SlotInfo};
 pub use request::{
     Archive, Excerpt, Incoming, Info, Init, Ls, Pin, Refused, Request, Set, Start, Subscribe, Wait,
