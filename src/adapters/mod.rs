@@ -29,4 +29,6 @@ pub mod short_path;
 #[cfg(feature = "full")]
 pub mod simulated;
 #[cfg(feature = "full")]
+pub mod ssh;
+#[cfg(feature = "full")]
 pub mod store;

@@ -31,6 +31,12 @@ impl Attachment {
         Ok(Self { stream })
     }
 
+    /// What ends the attachment from elsewhere.
+    pub fn closer(&self) -> io::Result<Closer> {
+        let stream = self.stream.try_clone()?;
+        Ok(Closer(Arc::new(stream)))
+    }
+
     /// Joins the terminal to `input` and `output` until either side ends it. The end of `input` ends nothing: what the
     /// terminal shows goes on. A thread goes on reading `input` after this returned, until something comes.
     pub fn join(
@@ -67,6 +73,17 @@ impl Attachment {
         } else {
             Left::Ended
         })
+    }
+}
+
+/// Ends an attachment.
+#[derive(Clone, Debug)]
+pub struct Closer(Arc<UnixStream>);
+
+impl Closer {
+    /// Ends it. One that has ended stays so.
+    pub fn close(&self) {
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 
