@@ -27,6 +27,10 @@ pub mod service;
 #[cfg(feature = "full")]
 pub mod shells;
 #[cfg(feature = "full")]
+pub mod short_path;
+#[cfg(feature = "full")]
 pub mod simulated;
+#[cfg(feature = "full")]
+pub mod ssh;
 #[cfg(feature = "full")]
 pub mod store;

@@ -107,6 +107,8 @@ pub enum Command {
         #[command(subcommand)]
         action: ServiceAction,
     },
+    /// Keep interactive claude sessions warm, and use them from programs.
+    Pool(super::pool::arguments::Pool),
     /// Print the daemon's log.
     Logs(Logs),
     /// Show the whole product in a throw-away home: no login, no network.

@@ -22,6 +22,7 @@ pub mod logs;
 pub mod man;
 pub mod onboarding;
 pub mod pin;
+pub mod pool;
 pub mod prompt;
 pub mod refresh;
 pub mod remove;
@@ -46,21 +47,37 @@ use std::io::Write as _;
 /// Runs the command that the process was given; the result is the exit code.
 #[must_use]
 pub fn main() -> u8 {
-    let command = match CommandLine::try_parse() {
-        Ok(line) => line.command,
-        Err(error) => {
-            // clap prints help and version to stdout and mistakes to stderr, and knows the exit code of each.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2);
+    let outcome = match pool::called(std::env::args_os().collect()) {
+        pool::Called::Client(Ok(pool)) => pool::run(&pool),
+        // The exit codes of a pool's client are 0 and 1.
+        pool::Called::Client(Err(error)) => return told(&error, exit::FAILURE),
+        pool::Called::Ccp(arguments) => {
+            let mistake = match arguments.get(1).is_some_and(|word| word == "pool") {
+                true => exit::FAILURE,
+                false => exit::USAGE,
+            };
+            match CommandLine::try_parse_from(arguments) {
+                Ok(line) => dispatch(line.command),
+                Err(error) => return told(&error, mistake),
+            }
         }
     };
-    let code = dispatch(command).unwrap_or_else(|failure| failure.tell());
+    let code = outcome.unwrap_or_else(|failure| failure.tell());
     // Nobody else does it: the executable starts without Rust's own start-up, and ends without its clean-up.
     match std::io::stdout().flush() {
         Err(error) if code == exit::OK => {
             Failure::new(format!("cannot write the output: {error}")).tell()
         }
         _ => code,
+    }
+}
+
+/// clap prints help and version to stdout and mistakes to stderr. Returns the exit code.
+fn told(error: &clap::Error, mistake: u8) -> u8 {
+    let _ = error.print();
+    match error.exit_code() {
+        0 => exit::OK,
+        _ => mistake,
     }
 }
 
@@ -89,6 +106,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Logs(arguments)) => logs::run(&context()?.home, &arguments),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
+        Some(Command::Pool(arguments)) => pool::run(&arguments),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),

@@ -1,6 +1,9 @@
 //! Asking the daemon: one request, one answer, every wait with a bound. There may be no daemon; that is no error, and
 //! whoever asks does the work itself then. Starts nothing.
 
+pub mod attach;
+pub mod pool;
+
 use crate::contract::paths::Home;
 use crate::contract::proto::note::{Found, Note};
 use crate::contract::proto::{MAX_LINE, Request, Response};

@@ -1,5 +1,8 @@
 //! Every path on disk that ccp knows.
 
+#[cfg(feature = "full")]
+pub mod pool;
+
 use crate::core::account::AccountId;
 use std::path::{Path, PathBuf};
 

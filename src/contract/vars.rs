@@ -22,6 +22,14 @@ pub const CCP_HOOK_SOCKET: &str = "CCP_HOOK_SOCKET";
 pub const CCP_HOOK_TOKEN: &str = "CCP_HOOK_TOKEN";
 /// A pool's daemon, and a slot's host with its claude, end when the process of this number does.
 pub const CLAUDE_POOL_TEST_OWNER_PID: &str = "CLAUDE_POOL_TEST_OWNER_PID";
+/// Where session pools are; default `~/.claude-pool`.
+pub const CLAUDE_POOL_HOME: &str = "CLAUDE_POOL_HOME";
+/// The program that is started as the daemon of a pool; ccp itself by default.
+pub const CLAUDE_POOL_DAEMON: &str = "CLAUDE_POOL_DAEMON";
+/// The conversation in which a command is run: claude sets it for its tools and hooks.
+pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
+/// Set to anything, it means: no colours.
+pub const NO_COLOR: &str = "NO_COLOR";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 

@@ -91,10 +91,21 @@ impl Arguments {
         &self.pointers[first.min(self.len())..]
     }
 
+    /// The name by which a client or a daemon of a session pool was called, when it was: that program has options of its
+    /// own, and claude's are not among them.
+    #[must_use]
+    pub fn pool_name(&self) -> Option<&'static CStr> {
+        let called = self.get(0)?.to_bytes();
+        let name = called.rsplit(|byte| *byte == b'/').next()?;
+        [c"claude-pool-cli", c"claude-pool"]
+            .into_iter()
+            .find(|known| known.to_bytes() == name)
+    }
+
     /// What is asked for. `ccp -p hi` is `ccp run -p hi`, except for ccp's own -h, --help, -V and --version.
     #[must_use]
     pub fn job(&self) -> Job {
-        let Some(first) = self.get(1) else {
+        let Some(first) = self.get(1).filter(|_| self.pool_name().is_none()) else {
             return Job::HandOver;
         };
         match text(first) {
@@ -141,7 +152,10 @@ mod tests {
         let select = |account: Option<&str>| Job::Select {
             account: account.map(str::to_owned),
         };
-        let rows: [(&[&[u8]], Job); 17] = [
+        let rows: [(&[&[u8]], Job); 20] = [
+            (&[b"/x/claude-pool-cli", b"--json", b"ls"], Job::HandOver),
+            (&[b"claude-pool", b"--pool-dir", b"/p"], Job::HandOver),
+            (&[b"claude-pooled", b"-p"], run(1)),
             (&[b"ccp"], Job::HandOver),
             (&[b"ccp", b"run"], run(2)),
             (&[b"ccp", b"run", b"--help"], run(2)),

@@ -46,7 +46,8 @@ fn hand_over(arguments: &Arguments, environment: &Environment) -> u8 {
         Ok(path) => path,
         Err(failure) => return fail(exit::FAILURE, &failure),
     };
-    let error = execute::replace(&sibling, c"ccpd", arguments.tail(1), &environment.all());
+    let name = arguments.pool_name().unwrap_or(c"ccpd");
+    let error = execute::replace(&sibling, name, arguments.tail(1), &environment.all());
     fail(exit::FAILURE, &child::missing_sibling(&sibling, &error))
 }
 

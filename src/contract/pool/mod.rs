@@ -6,12 +6,12 @@
 //! that names it. `id`, any JSON value, comes back with the answer unless it is null. Knows nothing of sockets.
 
 mod config;
-mod dir;
 mod error;
 mod event;
 mod fields;
 mod framing;
 mod health;
+mod places;
 mod reply;
 mod request;
 mod session;
@@ -20,11 +20,11 @@ mod tests;
 mod words;
 
 pub use config::{Config, DEFAULT_KEEP_FRESH};
-pub use dir::{MAX_SOCKET_PATH, PoolDir, ProcessDir};
 pub use error::{Code, PoolError};
 pub use event::{Changes, Event, PoolChange};
 pub use framing::{Line, Lines, MAX_REQUEST};
 pub use health::{AccountSlots, Health, SessionCounts, SlotCounts};
+pub use places::{Place, Pools, Remote};
 pub use reply::{Message, PoolSize, Reply, SlotInfo};
 pub use request::{
     Archive, Excerpt, Incoming, Info, Init, Ls, Pin, Refused, Request, Set, Start, Subscribe, Wait,

@@ -1,0 +1,142 @@
+//! `ccp pool init`: from nothing to a pool with slots.
+
+use super::arguments::Init;
+use super::link::Link;
+use super::stand::Stand;
+use super::{Exchange, places, spawn};
+use crate::adapters::files::{self, PRIVATE_FILE};
+use crate::adapters::procs;
+use crate::adapters::short_path;
+use crate::cli::failure::{Failure, Outcome};
+use crate::client::pool::{PoolClient, PoolClientError};
+use crate::contract::pool::{Config, Place, Reply, Request};
+use serde_json::{Map, Value};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+/// The largest `config.json` that is read, in bytes.
+const MAX_CONFIG: u64 = 1024 * 1024;
+/// How many slots a pool has when nobody says.
+const DEFAULT_SIZE: u32 = 3;
+/// How long a pool has to begin: its slots start side by side.
+const BEGINS: Duration = Duration::from_secs(180);
+/// How long it has for the rest.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Runs `ccp pool init`.
+pub fn run(stand: &Stand, arguments: &Init) -> Outcome {
+    if arguments.size == Some(0) {
+        return Err(Failure::new("pool size must be positive"));
+    }
+    let place = places::place(stand)?;
+    let changes = changes(arguments)?;
+    let runs = match &place {
+        Place::Remote(_) => true,
+        Place::Here(socket) => {
+            prepare(stand)?;
+            runs_already(socket)?
+        }
+    };
+    if !runs {
+        write_config(stand, &changes)?;
+        spawn::start(stand)?;
+    }
+    if let Place::Here(socket) = &place {
+        places::register(stand, socket)?;
+    }
+    let exchange = Exchange::with(stand, Link::to(&place)?);
+    if runs && !changes.is_empty() {
+        let set = Some(changes);
+        exchange.ask(&Request::Config { set }, SOON)?;
+    }
+    let request = Request::Init(crate::contract::pool::Init {
+        size: arguments.size,
+        no_restore: arguments.no_restore,
+    });
+    exchange.print(&exchange.ask(&request, BEGINS)?)
+}
+
+/// What the command line says about the configuration.
+fn changes(arguments: &Init) -> Result<Map<String, Value>, Failure> {
+    let mut changes = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            changes.insert(key.to_owned(), value);
+        }
+    };
+    put("size", arguments.size.map(Value::from));
+    put("flags", arguments.flags.clone().map(Value::from));
+    put("keepFresh", arguments.keep_fresh.map(Value::from));
+    let dir = arguments.dir.as_deref().map(super::directory).transpose()?;
+    put("dir", dir.map(Value::from));
+    Ok(changes)
+}
+
+/// The directories, which nobody else may enter.
+fn prepare(stand: &Stand) -> Result<(), Failure> {
+    stand.make_home()?;
+    let dir = stand.dir.path();
+    let failed = |error: io::Error| Failure::new(format!("cannot make {}: {error}", dir.display()));
+    files::create_private_dir(dir).map_err(failed)?;
+    let metadata = fs::metadata(dir).map_err(failed)?;
+    if metadata.uid() != procs::user_id() {
+        return Err(Failure::new(format!(
+            "{} belongs to somebody else",
+            dir.display()
+        )));
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        let private = Permissions::from_mode(files::PRIVATE_DIR);
+        fs::set_permissions(dir, private).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether a daemon of ours listens already. Another program's is left alone, and so is its pool.
+fn runs_already(socket: &Path) -> Result<bool, Failure> {
+    let place = socket.display();
+    let usable =
+        short_path::usable(socket).map_err(|error| Failure::new(format!("{place}: {error}")))?;
+    let asked =
+        PoolClient::connect(&usable).and_then(|mut client| client.call(&Request::Ping, SOON));
+    let version = match asked.map(|answer| answer.reply) {
+        Ok(Reply::Pong { version, .. }) => version,
+        Ok(_) => String::new(),
+        Err(PoolClientError::NotRunning(_)) => return Ok(false),
+        Err(error) => return Err(Failure::new(format!("{place}: {error}"))),
+    };
+    if version.is_empty() {
+        return Err(
+            Failure::new(format!("another program's daemon listens at {place}"))
+                .hint("end it first, with its own destroy, or use another --pool"),
+        );
+    }
+    Ok(true)
+}
+
+/// Writes `config.json` as the next daemon shall find it.
+fn write_config(stand: &Stand, changes: &Map<String, Value>) -> Result<(), Failure> {
+    let path = stand.dir.config();
+    let mut text = Vec::new();
+    match File::open(&path).and_then(|file| file.take(MAX_CONFIG).read_to_end(&mut text)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Failure::new(format!(
+                "cannot read {}: {error}",
+                path.display()
+            )));
+        }
+        _ => {}
+    }
+    let wrong = |error| Failure::new(format!("{}: {error}", path.display()));
+    let old = Config::parse(&text).map_err(wrong)?;
+    let mut new = old.changed(changes).map_err(Failure::new)?;
+    new.size = new.size.or(Some(DEFAULT_SIZE));
+    if new != old {
+        files::replace(&path, new.text().as_bytes(), PRIVATE_FILE)
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Starting the daemon of a pool, detached, and waiting until it listens.
+
+use super::stand::Stand;
+use crate::adapters::files::{PRIVATE_FILE, pause};
+use crate::adapters::short_path;
+use crate::cli::failure::Failure;
+use crate::client::pool::PoolClient;
+use crate::contract::vars;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a daemon has until it listens. It opens a database, and finds the slots of an earlier one.
+const LISTENS: Duration = Duration::from_secs(20);
+/// Between two looks whether it listens.
+const POLL: Duration = Duration::from_millis(20);
+/// How much of what a daemon said at its start is shown, in bytes.
+const MAX_SAID: u64 = 64 * 1024;
+
+/// Starts the daemon of the pool and waits until it listens.
+pub fn start(stand: &Stand) -> Result<(), Failure> {
+    let said = stand.dir.path().join("daemon.err");
+    let failed =
+        |error: std::io::Error| Failure::new(format!("cannot start the pool's daemon: {error}"));
+    // What it says before it has a log, and a panic's last words.
+    let stderr = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(PRIVATE_FILE)
+        .open(&said)
+        .map_err(failed)?;
+    let mut child = command(stand)?
+        .current_dir(stand.dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .map_err(failed)?;
+    await_socket(stand, &mut child, &said)
+}
+
+/// What `CLAUDE_POOL_DAEMON` names, else this very program. The daemon leaves the terminal by itself.
+fn command(stand: &Stand) -> Result<Command, Failure> {
+    let named = std::env::var_os(vars::CLAUDE_POOL_DAEMON).filter(|value| !value.is_empty());
+    let mut words: Vec<OsString> = Vec::new();
+    let program = if let Some(named) = named {
+        PathBuf::from(named)
+    } else {
+        words.push("pool-daemon".into());
+        own_program()?
+    };
+    words.extend(["--pool-dir".into(), stand.dir.path().into()]);
+    let mut command = Command::new(program);
+    command.args(words);
+    Ok(command)
+}
+
+/// This program under the name by which it does everything.
+pub fn own_program() -> Result<PathBuf, Failure> {
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot tell where this program is: {error}")))?;
+    let own = fs::canonicalize(&own).unwrap_or(own);
+    Ok(own.with_file_name("ccpd"))
+}
+
+fn await_socket(stand: &Stand, child: &mut Child, said: &Path) -> Result<(), Failure> {
+    let socket = short_path::usable(&stand.dir.socket())
+        .map_err(|error| Failure::new(format!("the pool's socket has no usable path: {error}")))?;
+    let deadline = Instant::now() + LISTENS;
+    loop {
+        if PoolClient::connect(&socket).is_ok() {
+            return Ok(());
+        }
+        // One that detaches itself by a second process ends with 0 and goes on.
+        let ended = child.try_wait().ok().flatten();
+        let failed = ended.filter(|status| !status.success());
+        if let Some(status) = failed {
+            let last = last_words(said);
+            return Err(Failure::new(format!(
+                "the pool's daemon ended at once ({status}): {last}"
+            )));
+        }
+        if Instant::now() >= deadline {
+            let log = stand.dir.log();
+            let seconds = LISTENS.as_secs();
+            return Err(Failure::new(format!(
+                "the pool's daemon does not listen after {seconds} s"
+            ))
+            .hint(format!("see {}", log.display())));
+        }
+        pause(POLL);
+    }
+}
+
+fn last_words(path: &Path) -> String {
+    let mut text = Vec::new();
+    // A file that is gone has no words.
+    let _ = File::open(path).and_then(|file| file.take(MAX_SAID).read_to_end(&mut text));
+    let text = String::from_utf8_lossy(&text);
+    let last = text.lines().rev().find(|line| line.contains("error: "));
+    let last = last.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()));
+    let last = last.unwrap_or("it said nothing");
+    last.trim_start_matches("error: ").to_owned()
+}
