@@ -9,11 +9,12 @@ use super::processes::{LookFor, Process, lives};
 use super::requests;
 use super::server::{Answer, Ask};
 use super::settings::{Blueprint, Configured};
-use super::spawning::{self, Found};
+use super::spawning::{self, Living};
 use super::transcripts::Transcripts;
 use super::watching::Watcher;
 use crate::adapters::clock;
-use crate::contract::pool::{Event as Told, PoolDir, Reply};
+use crate::contract::paths::pool::PoolDir;
+use crate::contract::pool::{Event as Told, Reply};
 use crate::contract::proto::host::{FromHost, ToHost};
 use crate::core::pool::event::{End, Event as Happened, Known, LivingHost, Report};
 use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place, SessionId, Ticket};
@@ -75,8 +76,6 @@ pub(super) enum Order {
 pub(super) struct Ground {
     /// Where the pool is.
     pub(super) dir: PoolDir,
-    /// The same, by a path that is short enough for sockets.
-    pub(super) short: PoolDir,
     /// What it is called.
     pub(super) name: String,
     /// The user it belongs to.
@@ -133,7 +132,7 @@ impl Pool {
     }
 
     /// Runs until it is time to end.
-    pub(super) fn run(&mut self, events: &Receiver<Event>, known: Known, found: Vec<Found>) {
+    pub(super) fn run(&mut self, events: &Receiver<Event>, known: Known, found: Vec<Living>) {
         self.begin(events, known, found);
         while !self.is_over {
             match events.recv_timeout(self.sleep()) {
@@ -167,7 +166,7 @@ impl Pool {
     }
 
     /// Asks the hosts that outlived the daemon before who they are, and tells the machine all that there is.
-    fn begin(&mut self, events: &Receiver<Event>, mut known: Known, found: Vec<Found>) {
+    fn begin(&mut self, events: &Receiver<Event>, mut known: Known, found: Vec<Living>) {
         for one in found {
             let place = one.place;
             let (process, line) =

@@ -4,7 +4,8 @@ use super::keeper::Job;
 use super::log::Category;
 use super::main_loop::{Order, Pool};
 use super::processes::LookFor;
-use super::{spawning, typing, views};
+use super::spawning::{self, Task};
+use super::{typing, views};
 use crate::contract::pool::{Code, PoolError, PoolSize, Reply as Told};
 use crate::contract::proto::host::{Look, Script, ToHost};
 use crate::core::pool::action::{Action, Content, ContentSource, Fact, Reply};
@@ -46,7 +47,15 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             account,
             resume,
             session,
-        } => spawning::spawn(pool, place, cwd, account, resume, session),
+        } => {
+            let task = Task {
+                place,
+                cwd,
+                resume,
+                session,
+            };
+            spawning::spawn(pool, task, account);
+        }
         Action::End { place } => match pool.process_of(place) {
             Some(process) => process.end(GRACE_MS),
             None => {
@@ -69,7 +78,7 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             if let Some(process) = pool.process_of(place) {
                 let script = Script {
                     number: number.0,
-                    steps: typing::steps(&typing, process.pending()),
+                    steps: typing::steps(&typing),
                     hold_input: typing::holds_input(&typing),
                 };
                 process.tell(ToHost::Type(script));

@@ -5,7 +5,8 @@ use super::hosts::Line;
 use super::server::Answer;
 use super::spawning::Origin;
 use crate::adapters::registry::{self, SessionFile};
-use crate::contract::pool::{Code, PoolError, ProcessDir, Reply};
+use crate::contract::paths::pool::ProcessDir;
+use crate::contract::pool::{Code, PoolError, Reply};
 use crate::contract::proto::host::{self, Ended, FromHost, Look, Size, State, ToHost};
 use crate::core::pool::event::{InBox, Inspection};
 use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place};
@@ -246,11 +247,10 @@ impl Process {
     }
 
     /// What the machine wants to know, after the host's answer to a look.
-    pub(super) fn inspection(&self, bottom: &str, ours: Option<&str>) -> Inspection {
+    pub(super) fn inspection(&self, ours: Option<&str>) -> Inspection {
         let seen = self.read_file();
         let state = self.state.as_ref();
         let dialog = state.and_then(|s| s.dialog.as_deref());
-        let _ = bottom;
         Inspection {
             readiness: seen.as_ref().map_or(Readiness::Starting, |s| s.readiness.clone()),
             since: seen.as_ref().map_or_else(Timestamp::default, |s| s.since),

@@ -6,6 +6,7 @@ use super::perform::internal;
 use super::processes::LookFor;
 use super::server::{Answer, Ask};
 use super::views;
+use crate::adapters::short_path;
 use crate::contract::pool::{
     Code, Detail, Excerpt, Ls, Pin, PoolError, Reply, Request, Set, Source, Start, Verbosity,
 };
@@ -315,7 +316,13 @@ fn attach(pool: &mut Pool, session: &str, reply: oneshot::Sender<Answer>) {
             return;
         }
     };
-    let path = pool.ground.short.attach_socket(&id.to_string());
+    let path = match short_path::usable(&pool.ground.dir.attach_socket(&id.to_string())) {
+        Ok(path) => path,
+        Err(error) => {
+            let _ = reply.send(Err(internal(error)));
+            return;
+        }
+    };
     match pool.process_of(place) {
         Some(process) => process.attach(path, reply),
         None => {

@@ -10,16 +10,16 @@ use super::settings::{Configured, Surroundings};
 use super::spawning;
 use super::transcripts::Transcripts;
 use crate::adapters::files::{self, Lock};
+use crate::adapters::{clock, short_path};
 use crate::adapters::pool_store::{PoolStore, PoolStoreError};
 use crate::adapters::procs::pipes::survive_broken_pipes;
 use crate::adapters::procs::{self, limits};
-use crate::adapters::clock;
-use crate::contract::pool::{MAX_SOCKET_PATH, PoolDir, PoolError};
+use crate::contract::paths::pool::PoolDir;
+use crate::contract::pool::PoolError;
 use crate::core::pool::event::Known;
 use std::cell::RefCell;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
@@ -48,8 +48,8 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// What the daemon stands on, as the command that started it knows it.
 pub struct Places {
-    /// The pool's directory, absolute.
-    pub dir: PathBuf,
+    /// The pool's directory.
+    pub dir: PoolDir,
     /// What it is started with and finds around it.
     pub surroundings: Surroundings,
     /// The daemon ends, slots and all, when this process does.
@@ -95,7 +95,8 @@ pub enum ServeError {
 /// When it cannot be: nothing was touched then that another daemon uses.
 pub fn run(places: Places) -> Result<(), ServeError> {
     survive_broken_pipes();
-    let dir = PoolDir::new(&places.dir);
+    let dir = places.dir;
+    let root = dir.path().to_owned();
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| ServeError::Io { path, source }
@@ -104,18 +105,16 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     check_private(dir.path())?;
     let lock = Lock::acquire(&dir.lock(), Duration::ZERO).map_err(at(&dir.lock()))?;
     let Some(lock) = lock else {
-        return Err(ServeError::Held(places.dir));
+        return Err(ServeError::Held(root));
     };
     let _ = lock.note(format!("{}\n", std::process::id()).as_bytes());
     // From here on this is the pool's only daemon.
-    let alias = Alias::of(&dir).map_err(at(dir.path()))?;
     let log = Log::open(dir.log(), clock::now());
     let store = PoolStore::open(&dir.database())?;
     let contents = store.load()?;
     let configured = Configured::load(&dir, places.surroundings)
         .map_err(|error| ServeError::Config { path: dir.config(), error })?;
-    let short = alias.short.clone();
-    let listening = Listening::at(&dir, &short)?;
+    let listening = Listening::at(&dir)?;
     log.write(Category::State, None, &format!("started, pid {}", std::process::id()));
     if let Err(error) = limits::raise_descriptors() {
         let message = format!("descriptors not raised: {error}");
@@ -137,9 +136,8 @@ pub fn run(places: Places) -> Result<(), ServeError> {
         generation: found.generation,
     };
     let ground = Ground {
-        name: name_of(&dir),
+        name: dir.name(),
         dir,
-        short,
         user: procs::user_id(),
         configured,
         transcripts: Arc::clone(&transcripts),
@@ -152,22 +150,22 @@ pub fn run(places: Places) -> Result<(), ServeError> {
         let events = events.clone();
         move || keeper::work(store, &transcripts, &given, &events)
     })
-    .map_err(at(&places.dir))?;
+    .map_err(at(&root))?;
     let decider = thread("pool", move || {
         let mut pool = Pool::new(ground, blueprint);
         pool.run(&heard, known, found.living);
         let _ = pool.ground.orders.send(Order::Stop);
     })
-    .map_err(at(&places.dir))?;
+    .map_err(at(&root))?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(at(&places.dir))?;
+        .map_err(at(&root))?;
     let why = runtime
         .block_on(LocalSet::new().run_until(listen(
             listening, events, ordered, places.owner, &log,
         )))
-        .map_err(at(&places.dir))?;
+        .map_err(at(&root))?;
     let deadline = Instant::now() + LAST_WORK;
     for thread in [decider, writer] {
         while !thread.is_finished() && Instant::now() < deadline {
@@ -186,11 +184,6 @@ fn thread(
     std::thread::Builder::new().name(name.to_owned()).spawn(job)
 }
 
-fn name_of(dir: &PoolDir) -> String {
-    let name = dir.path().file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
 /// The directory is this user's, and nobody else may come in.
 fn check_private(dir: &Path) -> Result<(), ServeError> {
     let found = fs::metadata(dir).map_err(|source| ServeError::Io {
@@ -203,33 +196,6 @@ fn check_private(dir: &Path) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// A short name of the pool's directory, where its own is too long for a socket's path: a link in a private directory.
-struct Alias {
-    short: PoolDir,
-    link: Option<PathBuf>,
-}
-
-impl Alias {
-    fn of(dir: &PoolDir) -> io::Result<Self> {
-        if dir.fits() {
-            let short = dir.clone();
-            return Ok(Self { short, link: None });
-        }
-        let link = files::short_alias(dir.path())?;
-        Ok(Self {
-            short: PoolDir::new(&link),
-            link: Some(link),
-        })
-    }
-}
-
-impl Drop for Alias {
-    fn drop(&mut self) {
-        // Hosts listen by this name: it stays while they may.
-        let _ = &self.link;
-    }
-}
-
 /// The pool's socket.
 struct Listening {
     path: PathBuf,
@@ -240,12 +206,12 @@ struct Listening {
 
 impl Listening {
     /// Listens, once what a dead daemon left is out of the way. Only for whoever holds the lock.
-    fn at(dir: &PoolDir, short: &PoolDir) -> Result<Self, ServeError> {
-        let path = short.socket();
+    fn at(dir: &PoolDir) -> Result<Self, ServeError> {
         let fail = |source| ServeError::Io {
             path: dir.socket(),
             source,
         };
+        let path = short_path::usable(&dir.socket()).map_err(fail)?;
         match fs::symlink_metadata(&path) {
             Ok(found) if found.file_type().is_socket() => fs::remove_file(&path).map_err(fail)?,
             Ok(_) => return Err(ServeError::InTheWay(dir.socket())),
@@ -255,10 +221,8 @@ impl Listening {
     }
 
     fn bind(path: PathBuf) -> io::Result<Self> {
-        if path.as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
-            return Err(io::ErrorKind::InvalidFilename.into());
-        }
-        let listener = files::bind_private(&path)?;
+        let listener = StdListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(files::PRIVATE_FILE))?;
         listener.set_nonblocking(true)?;
         let found = fs::symlink_metadata(&path)?;
         Ok(Self {

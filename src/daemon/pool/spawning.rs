@@ -5,20 +5,23 @@ use super::hosts::clean_up;
 use super::log::{Category, Log};
 use super::main_loop::{Event, Ground, Pool};
 use super::processes::{Process, lives};
-use crate::adapters::procs::{self, slots as slot_processes};
-use crate::adapters::files;
+use crate::adapters::procs::children::Signal;
+use crate::adapters::procs::tree::{Member, tree};
+use crate::adapters::procs;
+use crate::adapters::{files, short_path};
 use crate::contract::path_text;
-use crate::contract::pool::{PoolDir, ProcessDir};
+use crate::contract::paths::pool::{PoolDir, ProcessDir};
+use crate::contract::vars;
 use crate::contract::proto::host::{Ended, HostRecord, Launch, Size};
 use crate::core::account::AccountId;
-use crate::core::pool::event::{End, Event as Happened};
+use crate::core::pool::event::End;
 use crate::core::pool::id::{Build, ClaudeUuid, Generation, Place, SessionId, SlotId};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The size of a terminal that nobody looks at yet: wide enough that claude breaks few lines.
 const SIZE: Size = Size {
@@ -29,6 +32,12 @@ const SIZE: Size = Size {
 const BY_ITSELF: Duration = Duration::from_secs(3);
 /// How long it may take after it was asked.
 const AFTER_REQUEST: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// While this is in claude's directory, it renews its login …
+const RENEWAL_LOCK: &str = ".oauth_refresh.lock";
+/// … which takes no longer than this, or the lock is stale (claude takes it for that after a minute).
+const RENEWAL: Duration = Duration::from_secs(60);
 
 /// What a daemon writes down of a process that it starts, for itself and those after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +108,8 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let ground = &pool.ground;
     let (slot, generation) = (place.slot.0, place.generation.0);
     let dir = ground.dir.process(slot, generation);
-    let socket = ground.short.process(slot, generation).socket();
+    let socket = dir.socket();
+    let socket = short_path::usable(&socket).unwrap_or(socket);
     let origin = Origin {
         build: pool.blueprint.settings().build.0,
         cwd: task.cwd.clone(),
@@ -174,11 +184,12 @@ pub(super) fn find(dir: &PoolDir, log: &Log) -> Found {
             (Some(record), Some(origin)) if lives(record.host) => {
                 found.living.push(Living { place, dir, origin });
             }
-            (record, _) => {
+            (record, origin) => {
                 let message = format!("slot {}: its host is gone", place.slot);
                 log.write(Category::Slot, None, &message);
                 if let Some(record) = record {
-                    end_all_of(&record);
+                    let state_dir = origin.map(|origin: Origin| origin.state_dir);
+                    end_all_of(&record, &state_dir.unwrap_or_default());
                 }
                 clean_up(dir.path());
             }
@@ -226,7 +237,7 @@ pub(super) fn bury(ground: &Ground, mut process: Process, tell: Option<SyncSende
         }
         let ended = ended.or_else(|| record.as_ref().and_then(|r| r.ended.clone()));
         if let Some(record) = &record {
-            end_all_of(record);
+            end_all_of(record, &process.origin.state_dir);
         }
         clean_up(process.dir.path());
         let how = how(ended.as_ref());
@@ -239,22 +250,52 @@ pub(super) fn bury(ground: &Ground, mut process: Process, tell: Option<SyncSende
     }
 }
 
-/// Ends what is left of a host's claude and of all that it started.
-fn end_all_of(record: &HostRecord) {
-    slot_processes::end(record, BY_ITSELF, AFTER_REQUEST);
+/// Ends what is left of a host's claude and of all that it started: it gets time, a request, and force in the end, but
+/// no force while a login is being renewed.
+fn end_all_of(record: &HostRecord, state_dir: &Path) {
+    let all = || {
+        let agent = record.agent.filter(|agent| lives(*agent));
+        let root = record.agent.map_or(0, |agent| agent.pid);
+        // A table that cannot be read shows nothing: what is there then ends with its terminal.
+        let mut all = tree(root, vars::CCP_HOOK_TOKEN, &record.token).unwrap_or_default();
+        all.extend(agent.map(|agent| Member {
+            pid: agent.pid,
+            start: agent.start,
+        }));
+        all
+    };
+    if are_gone_within(BY_ITSELF, &all) {
+        return;
+    }
+    all().iter().for_each(|member| member.signal(Signal::Terminate));
+    if are_gone_within(AFTER_REQUEST, &all) {
+        return;
+    }
+    let renewal = state_dir.join(RENEWAL_LOCK);
+    let since = Instant::now();
+    while renewal.exists() && since.elapsed() < RENEWAL {
+        files::pause(LOOK);
+    }
+    all().iter().for_each(|member| member.signal(Signal::Kill));
+    are_gone_within(AFTER_REQUEST, &all);
+}
+
+fn are_gone_within(patience: Duration, all: &impl Fn() -> Vec<Member>) -> bool {
+    let since = Instant::now();
+    loop {
+        if all().is_empty() {
+            return true;
+        }
+        if since.elapsed() >= patience {
+            return false;
+        }
+        files::pause(LOOK);
+    }
 }
 
 fn how(ended: Option<&Ended>) -> End {
     match ended {
         None => End::HostGone,
         Some(ended) => End::Exited(ended.to_string()),
-    }
-}
-
-/// What the machine is told of a process that could not be started.
-pub(super) fn failed(place: Place, why: String) -> Happened {
-    Happened::Ended {
-        place,
-        how: End::SpawnFailed(why),
     }
 }
