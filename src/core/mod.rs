@@ -12,3 +12,9 @@ pub mod usage;
 
 #[cfg(feature = "full")]
 pub mod alias;
+#[cfg(feature = "full")]
+pub mod prompt;
+#[cfg(feature = "full")]
+pub mod registry;
+#[cfg(feature = "full")]
+pub mod transcript;
