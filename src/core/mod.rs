@@ -16,3 +16,9 @@ pub mod alias;
 pub mod pool;
 #[cfg(feature = "full")]
 pub mod redaction;
+#[cfg(feature = "full")]
+pub mod prompt;
+#[cfg(feature = "full")]
+pub mod registry;
+#[cfg(feature = "full")]
+pub mod transcript;

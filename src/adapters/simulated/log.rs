@@ -26,6 +26,8 @@ pub struct Recorded {
     pub model: Option<String>,
     /// Text of the prompt, system reminders left out.
     pub prompt: Option<String>,
+    /// The prompts of the conversation sent, oldest first and this one last: the last 64, the first 200 characters of each.
+    pub turns: Vec<String>,
     /// Number of messages in the conversation sent.
     pub messages: usize,
     /// `max_tokens` of a message request; 1 is the client's quota probe.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::prompt::{Asked, ScriptedTool, scripted_tools};
+use super::prompt::{Asked, ScriptedTool, scripted_text, scripted_tools};
 use super::wire::{Pacing, Response};
 
 /// Characters of one text delta: small enough that a sentence streams in several.
@@ -51,6 +51,9 @@ fn say(asked: &Asked) -> Said {
     let tools = scripted_tools(&asked.prompt);
     if let Some(tool) = tools.into_iter().nth(asked.tool_results.len()) {
         return Said::Tool(tool);
+    }
+    if let Some(text) = scripted_text(&asked.prompt) {
+        return Said::Text(text.to_owned());
     }
     let mut text = format!("simulated answer to: {}", asked.prompt);
     if let Some(result) = asked.tool_results.last() {

@@ -1,9 +1,15 @@
 //! Reading a message request: which prompt it carries, and what a scripted prompt asks the service to do.
 
+use super::fault::Fault;
 use serde_json::{Value, json};
 
 /// Text that clients add to a prompt on their own.
 const REMINDER: &str = "<system-reminder>";
+
+/// How much of each prompt of a conversation is remembered: enough to tell which one it was.
+const MAX_TURN_CHARACTERS: usize = 200;
+/// How many prompts of a conversation are remembered.
+const MAX_TURNS: usize = 64;
 
 /// What matters in a message request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +21,8 @@ pub(super) struct Asked {
     pub stream: bool,
     /// Results of the tools called since the prompt.
     pub tool_results: Vec<String>,
+    /// Every prompt of the conversation, oldest first, each cut to `MAX_TURN_CHARACTERS`; at most `MAX_TURNS`, the last.
+    pub turns: Vec<String>,
     /// JSON schema that the answer has to fit.
     pub schema: Option<Value>,
     pub claimed_account_uuid: Option<String>,
@@ -49,13 +57,23 @@ pub(super) fn parse(body: &Value) -> Asked {
     {
         let (text, mut results) = read_content(&message["content"]);
         let is_result = !results.is_empty();
-        results.append(&mut asked.tool_results);
-        asked.tool_results = results;
+        if asked.turns.is_empty() {
+            results.append(&mut asked.tool_results);
+            asked.tool_results = results;
+        }
         if !is_result && !text.is_empty() {
-            asked.prompt = text;
+            if asked.turns.is_empty() {
+                asked.prompt.clone_from(&text);
+            }
+            asked
+                .turns
+                .push(text.chars().take(MAX_TURN_CHARACTERS).collect());
+        }
+        if asked.turns.len() == MAX_TURNS {
             break;
         }
     }
+    asked.turns.reverse();
     asked
 }
 
@@ -132,6 +150,38 @@ pub(super) fn scripted_wait(prompt: &str) -> Option<u64> {
         .parse()
         .ok()
         .map(|millis: u64| millis.min(60_000))
+}
+
+/// `[[say:TEXT]]`: the answer is this text, not an echo of the prompt.
+pub(super) fn scripted_text(prompt: &str) -> Option<&str> {
+    markers(prompt, "[[say:").next()
+}
+
+/// `[[pace:50]]`: so many milliseconds pass between two events of a streamed answer, at most ten seconds.
+pub(super) fn scripted_pace(prompt: &str) -> Option<u64> {
+    markers(prompt, "[[pace:")
+        .next()?
+        .parse()
+        .ok()
+        .map(|millis: u64| millis.min(10_000))
+}
+
+/// `[[fail:529:2]]`: the first two requests with this prompt, under whichever account, fail; `[[fail:limit]]`: all of
+/// them do. Kinds: `limit`, `weekly`, `throttled`, `401`, `403`, `500`, `529`.
+pub(super) fn scripted_fault(prompt: &str) -> Option<(Fault, u32)> {
+    let marker = markers(prompt, "[[fail:").next()?;
+    let (kind, times) = marker.split_once(':').unwrap_or((marker, ""));
+    let fault = match kind {
+        "limit" => Fault::PlanLimit,
+        "weekly" => Fault::WeeklyLimit,
+        "throttled" => Fault::Throttled(None),
+        "401" => Fault::Unauthorized,
+        "403" => Fault::Forbidden,
+        "500" => Fault::ServerError,
+        "529" => Fault::Overloaded,
+        _ => return None,
+    };
+    Some((fault, times.parse().unwrap_or(u32::MAX)))
 }
 
 fn markers<'a>(prompt: &'a str, opening: &'a str) -> impl Iterator<Item = &'a str> {

@@ -1,6 +1,7 @@
 //! From one request to one response: the whole behaviour of the service, without sockets and without a clock.
 
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use super::fault::{Endpoint, Fault};
 use super::log::Recorded;
@@ -41,7 +42,13 @@ pub(super) fn respond(state: &mut State, request: &Request, now: Millis) -> Resp
     let account = account_of(state, request, &body);
     let asked = matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens)
         .then(|| prompt::parse(&body));
-    let fault = state.take_fault(account.as_deref(), endpoint);
+    let scripted = |state: &mut State| match (&asked, endpoint) {
+        (Some(asked), Endpoint::Messages) => state.take_scripted_fault(&asked.prompt),
+        _ => None,
+    };
+    let fault = state
+        .take_fault(account.as_deref(), endpoint)
+        .or_else(|| scripted(state));
     let response = match failure(state, account.as_deref(), fault.as_ref(), now) {
         Some(failure) => failure,
         None => {
@@ -148,13 +155,21 @@ fn paced(
     asked: Option<&Asked>,
 ) -> Response {
     let wait = asked.and_then(|asked| prompt::scripted_wait(&asked.prompt));
+    let pace = asked
+        .filter(|asked| asked.stream)
+        .and_then(|asked| prompt::scripted_pace(&asked.prompt));
     response.pacing = match fault {
         Some((_, Fault::Delay(delay))) => Pacing::After(delay),
         Some((name, Fault::Hang)) => Pacing::Held(name, endpoint),
         Some((name, Fault::StalledStream)) => Pacing::Stalled(name, endpoint),
-        _ => wait.map_or(Pacing::AtOnce, |millis| {
-            Pacing::After(std::time::Duration::from_millis(millis))
-        }),
+        _ => match (pace, wait) {
+            (Some(between), first) => Pacing::Events {
+                first: Duration::from_millis(first.unwrap_or(0)),
+                between: Duration::from_millis(between),
+            },
+            (None, Some(millis)) => Pacing::After(Duration::from_millis(millis)),
+            (None, None) => Pacing::AtOnce,
+        },
     };
     response
 }
@@ -246,6 +261,7 @@ fn record(
         endpoint,
         account,
         model: asked_ref.map(|asked| asked.model.clone()),
+        turns: asked_ref.map_or_else(Vec::new, |asked| asked.turns.clone()),
         messages: asked_ref.map_or(0, |asked| asked.messages),
         max_tokens: asked_ref.and_then(|asked| asked.max_tokens),
         claimed_account_uuid: asked_ref.and_then(|asked| asked.claimed_account_uuid.clone()),

@@ -288,6 +288,12 @@ impl Service {
     }
 }
 
+/// Where the first server-sent event of `body` ends, its blank line included; none when there is none left.
+fn end_of_event(body: &[u8]) -> Option<usize> {
+    let blank = body.windows(2).position(|pair| pair == b"\n\n")?;
+    Some(blank + 2)
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         self.handle.lock().stopping = true;
@@ -321,6 +327,17 @@ impl Handle {
             Pacing::After(delay) => {
                 self.hold(Some(*delay), |_| true)?;
                 write_head(stream, response, keep_open)?;
+            }
+            Pacing::Events { first, between } => {
+                self.hold(Some(*first), |_| true)?;
+                write_head(stream, response, keep_open)?;
+                while let Some(end) = end_of_event(rest) {
+                    let (event, later) = rest.split_at(end);
+                    stream.write_all(event)?;
+                    stream.flush()?;
+                    rest = later;
+                    self.hold(Some(*between), |_| true)?;
+                }
             }
             Pacing::Held(account, endpoint) => {
                 self.hold(None, |state| state.is_held(account, *endpoint))?;

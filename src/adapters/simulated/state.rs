@@ -6,10 +6,15 @@ use super::account::{Account, AccountSpec, AccountTokens};
 use super::fault::{EVERY_ACCOUNT, Endpoint, Fault, SetFault};
 use super::log::Log;
 use super::oauth::random_word;
+use super::prompt::scripted_fault;
 use super::time::Millis;
+use crate::core::hash::hash;
 
 /// Life of an access token, as the real ones have.
 const ACCESS_LIFETIME_SECONDS: u64 = 8 * 3600;
+
+/// Prompts whose scripted failures are counted: more than any test has, few enough for a demo left open.
+const MAX_SCRIPTED: usize = 1000;
 
 /// What an access token is worth.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub(super) struct State {
     /// Who signs in when a browser opens the authorize page without a hint.
     pub next_login: Option<String>,
     pub faults: HashMap<(String, Endpoint), SetFault>,
+    /// How often a prompt that scripts failures has failed, by the hash of its text.
+    pub scripted: HashMap<u64, u32>,
     pub log: Log,
     pub access_lifetime_seconds: u64,
     pub double_spends: u64,
@@ -58,6 +65,7 @@ impl State {
             codes: HashMap::new(),
             next_login: None,
             faults: HashMap::new(),
+            scripted: HashMap::new(),
             log: Log::default(),
             access_lifetime_seconds: ACCESS_LIFETIME_SECONDS,
             double_spends: 0,
@@ -120,6 +128,20 @@ impl State {
             }
         }
         Some((key.0, fault))
+    }
+
+    /// The failure that a prompt scripts for itself, counted.
+    pub fn take_scripted_fault(&mut self, prompt: &str) -> Option<(String, Fault)> {
+        let (fault, times) = scripted_fault(prompt)?;
+        if self.scripted.len() >= MAX_SCRIPTED {
+            self.scripted.clear();
+        }
+        let failed = self.scripted.entry(hash(prompt.as_bytes())).or_default();
+        if *failed >= times {
+            return None;
+        }
+        *failed += 1;
+        Some((EVERY_ACCOUNT.to_owned(), fault))
     }
 
     /// Whether a hang or stall that a request met is still in force.

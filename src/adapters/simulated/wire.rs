@@ -50,6 +50,11 @@ impl Request {
 pub(super) enum Pacing {
     AtOnce,
     After(Duration),
+    /// The head and the first event after `first`, then an event each `between`.
+    Events {
+        first: Duration,
+        between: Duration,
+    },
     /// Nothing before the fault of this account and endpoint is cleared.
     Held(String, Endpoint),
     /// Half of the body, then as `Held`.
