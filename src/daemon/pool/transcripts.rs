@@ -1,0 +1,145 @@
+//! Where conversations are written down, and what is looked up in them for the pool.
+
+use crate::adapters::files;
+use crate::adapters::transcripts as on_disk;
+use crate::contract::pool::{Code, PoolError};
+use crate::core::pool::action::{Content, Detail};
+use crate::core::pool::event::InTranscript;
+use crate::core::pool::id::ClaudeUuid;
+use crate::core::transcript::{self, Wanted, project_dir_name};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the end of a turn may take to reach the transcript after the hook told of it.
+const SETTLES: Duration = Duration::from_millis(1_500);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(10);
+/// Paths that are remembered; those of others are found again.
+const MOST_KNOWN: usize = 20_000;
+
+/// The transcripts of one configuration directory.
+#[derive(Debug)]
+pub(super) struct Transcripts {
+    projects: PathBuf,
+    /// What hooks said.
+    known: Mutex<BTreeMap<String, PathBuf>>,
+}
+
+impl Transcripts {
+    /// Those below this `projects` directory.
+    pub(super) fn new(projects: PathBuf) -> Self {
+        Self {
+            projects,
+            known: Mutex::default(),
+        }
+    }
+
+    /// A hook named the transcript of a conversation.
+    pub(super) fn learn(&self, uuid: &str, path: &Path) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(uuid.to_owned(), path.to_owned());
+    }
+
+    /// The transcript of a conversation that began in this directory; of the one that began last, where none is named.
+    pub(super) fn find(&self, cwd: &Path, uuid: Option<&ClaudeUuid>) -> Option<PathBuf> {
+        let dir = self.projects.join(project_dir_name(&cwd.to_string_lossy()));
+        let Some(uuid) = uuid else {
+            return newest(&dir);
+        };
+        let told = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(uuid.as_str()).cloned()
+        };
+        let name = format!("{}.jsonl", uuid.as_str());
+        let usual = dir.join(&name);
+        told.into_iter()
+            .chain([usual])
+            .find(|path| path.is_file())
+            .or_else(|| self.elsewhere(&name))
+    }
+
+    /// A conversation may have begun in another directory than the session did.
+    fn elsewhere(&self, name: &str) -> Option<PathBuf> {
+        let dirs = fs::read_dir(&self.projects).ok()?.flatten();
+        dirs.map(|dir| dir.path().join(name)).find(|p| p.is_file())
+    }
+
+    /// How long the transcript of a conversation is; 0 where there is none.
+    pub(super) fn length(&self, cwd: Option<&Path>, uuid: Option<&ClaudeUuid>) -> u64 {
+        let Some(uuid) = uuid else { return 0 };
+        let path = self.find(cwd.unwrap_or(Path::new("")), Some(uuid));
+        let length = path.and_then(|path| fs::metadata(path).ok());
+        length.map_or(0, |metadata| metadata.len())
+    }
+
+    /// What a transcript says of a prompt that was typed when it was this long.
+    pub(super) fn search(&self, path: &Path, beyond: u64, typed: &str) -> InTranscript {
+        match on_disk::has_prompt(path, beyond, typed) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return InTranscript::Absent,
+        }
+        match on_disk::last_turn(path) {
+            Ok(turn) if turn.finished => InTranscript::Answered,
+            Ok(turn) => InTranscript::Taken {
+                followed: turn.followed,
+            },
+            Err(_) => InTranscript::Taken { followed: true },
+        }
+    }
+
+    /// What a client wants to read. `expected` is what the last turn ended with, as a hook told: the transcript may get
+    /// it a moment later.
+    pub(super) fn content(
+        &self,
+        cwd: &Path,
+        uuid: Option<&ClaudeUuid>,
+        content: Content,
+        expected: Option<&str>,
+    ) -> Result<String, PoolError> {
+        let Some(path) = uuid.and_then(|uuid| self.find(cwd, Some(uuid))) else {
+            return Ok(String::new());
+        };
+        if let Some(expected) = expected {
+            await_text(&path, expected);
+        }
+        let wanted = Wanted {
+            turns: usize::try_from(content.turns).unwrap_or(usize::MAX),
+            detail: match content.detail {
+                Detail::Last => transcript::Detail::Last,
+                Detail::Assistant => transcript::Detail::Assistant,
+                Detail::Tools => transcript::Detail::Tools,
+                Detail::Raw => transcript::Detail::Raw,
+            },
+        };
+        let unread = |error: io::Error| {
+            let text = format!("cannot read {}: {error}", path.display());
+            PoolError::new(Code::Internal, text)
+        };
+        on_disk::capture(&path, wanted).map_err(unread)
+    }
+}
+
+fn await_text(path: &Path, expected: &str) {
+    let since = Instant::now();
+    let is_there = || {
+        let turn = on_disk::last_turn(path).ok();
+        turn.and_then(|turn| turn.last_text).is_some_and(|text| text.trim() == expected.trim())
+    };
+    while !is_there() && since.elapsed() < SETTLES {
+        files::pause(LOOK);
+    }
+}
+
+fn newest(dir: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(dir).ok()?.flatten();
+    let transcripts = entries.filter(|e| e.path().extension().is_some_and(|e| e == "jsonl"));
+    let dated = transcripts.filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())));
+    dated.max().map(|(_, path)| path)
+}
