@@ -18,6 +18,21 @@ pub const PRIVATE_DIR: u32 = 0o700;
 /// Between two looks at a lock that another process holds. Locks here are held for far less than a millisecond.
 const LOCK_POLL: Duration = Duration::from_micros(500);
 
+/// From now on whatever this process creates is its user's alone, sockets too, from their first instant on. For the
+/// first line of a program: it holds for every thread.
+pub fn make_private_by_default() {
+    // SAFETY: takes a number and touches no memory.
+    unsafe { libc::umask(0o077) };
+}
+
+/// Random bits, from the system.
+pub fn random_u64() -> io::Result<u64> {
+    use std::io::Read as _;
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
 /// Creates a directory and its parents, 0700. One that exists keeps its mode.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new()

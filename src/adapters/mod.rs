@@ -34,3 +34,7 @@ pub mod simulated;
 pub mod ssh;
 #[cfg(feature = "full")]
 pub mod store;
+#[cfg(feature = "full")]
+pub mod registry;
+#[cfg(feature = "full")]
+pub mod transcripts;

@@ -109,6 +109,9 @@ pub enum Command {
     },
     /// Keep interactive claude sessions warm, and use them from programs.
     Pool(super::pool::arguments::Pool),
+    /// The daemon of a pool.
+    #[command(hide = true, name = "pool-daemon")]
+    PoolDaemon(super::pool::arguments::PoolDaemon),
     /// Print the daemon's log.
     Logs(Logs),
     /// Show the whole product in a throw-away home: no login, no network.

@@ -107,6 +107,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
         Some(Command::Pool(arguments)) => pool::run(&arguments),
+        Some(Command::PoolDaemon(arguments)) => pool::daemon::run(&context()?, &arguments),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),

@@ -484,3 +484,11 @@ mod tests {
         assert_eq!(set.meta, [("a".to_owned(), "b=c".to_owned())]);
     }
 }
+
+/// `ccpd pool-daemon`: a pool's daemon, in the foreground.
+#[derive(Debug, clap::Args)]
+pub struct PoolDaemon {
+    /// The pool's directory.
+    #[arg(long, value_name = "DIR")]
+    pub pool_dir: std::path::PathBuf,
+}

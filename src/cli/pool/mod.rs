@@ -3,6 +3,7 @@
 
 pub mod arguments;
 mod attach;
+pub mod daemon;
 mod debug;
 mod init;
 mod link;

@@ -228,6 +228,8 @@ pub enum ReplaceReason {
     Unresponsive,
     /// It never became ready.
     Stuck,
+    /// The session that was being brought back is not wanted any more.
+    Abandoned,
     /// The pool shrinks.
     Shrink,
     /// The pool ends.
@@ -258,7 +260,8 @@ pub enum Action {
         account: Option<AccountId>,
         /// With this conversation (`--resume`).
         resume: Option<ClaudeUuid>,
-        /// The session that it is started for, where there is one.
+        /// The session that it is started for, where there is one: it alone needs this place. It is not in the slot
+        /// before the process is ready.
         session: Option<SessionId>,
     },
     /// End a claude with everything it started, politely, then its host, and come back with

@@ -15,7 +15,7 @@ mod processes;
 mod requests;
 pub mod serve;
 mod server;
-mod settings;
+pub mod settings;
 mod spawning;
 mod transcripts;
 mod typing;

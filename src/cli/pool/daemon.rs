@@ -1,0 +1,45 @@
+//! The daemon of one pool: `claude-pool --pool-dir DIR`, or `ccpd pool-daemon --pool-dir DIR`.
+
+use super::arguments::PoolDaemon;
+use crate::adapters::{files, procs};
+use crate::cli::claude;
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, Outcome};
+use crate::contract::paths::pool::PoolDir;
+use crate::contract::{exit, vars};
+use crate::daemon::pool::serve::{self, Places};
+use crate::daemon::pool::settings::Surroundings;
+
+/// Becomes the daemon of the pool in this directory, until it is told to end.
+pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
+    // Whoever started it goes on with its terminal.
+    procs::leave_session();
+    files::make_private_by_default();
+    let given = &arguments.pool_dir;
+    let absolute = std::path::absolute(given)
+        .map_err(|error| Failure::new(format!("{}: {error}", given.display())))?;
+    let dir = PoolDir::new(&absolute)
+        .ok_or_else(|| Failure::new(format!("{} is not an absolute path", given.display())))?;
+    let settings = context.settings()?;
+    let for_claude = context.user_home.clone();
+    let places = Places {
+        dir,
+        surroundings: Surroundings {
+            user_home: context.user_home.clone(),
+            base: settings.base(&context.user_home),
+            environment: std::env::vars_os().collect(),
+            find_claude: Box::new(move || {
+                claude::find_claude(&for_claude).map_err(|failure| failure.error)
+            }),
+            program: super::spawn::own_program()?,
+        },
+        owner: owner(),
+    };
+    serve::run(places).map_err(Failure::new)?;
+    Ok(exit::OK)
+}
+
+fn owner() -> Option<u32> {
+    let text = std::env::var_os(vars::CLAUDE_POOL_TEST_OWNER_PID)?;
+    text.to_str()?.parse().ok()
+}
