@@ -12,3 +12,5 @@ pub mod usage;
 
 #[cfg(feature = "full")]
 pub mod alias;
+#[cfg(feature = "full")]
+pub mod screen;
