@@ -17,6 +17,9 @@ pub mod launch;
 pub mod client;
 
 #[cfg(feature = "full")]
+pub mod host;
+
+#[cfg(feature = "full")]
 pub mod daemon;
 
 #[cfg(feature = "full")]

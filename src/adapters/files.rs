@@ -140,6 +140,18 @@ impl Lock {
     }
 }
 
+/// Whether something is at `path` that was modified less than `age` ago: a lock that its holder touches now and then.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the time of a file, which another process sets while we wait"
+)]
+pub fn is_younger(path: &Path, age: Duration) -> bool {
+    let modified = fs::symlink_metadata(path).and_then(|m| m.modified());
+    let now = std::time::SystemTime::now();
+    modified.is_ok_and(|at| now.duration_since(at).unwrap_or_default() < age)
+}
+
 /// Lets other processes run for a moment inside a loop that is bounded otherwise.
 #[expect(
     clippy::disallowed_methods,

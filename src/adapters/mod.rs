@@ -23,6 +23,10 @@ pub mod overlay;
 #[cfg(feature = "full")]
 pub mod pool_store;
 #[cfg(feature = "full")]
+pub mod pty;
+#[cfg(feature = "full")]
+pub mod registry;
+#[cfg(feature = "full")]
 pub mod service;
 #[cfg(feature = "full")]
 pub mod shells;
@@ -34,7 +38,5 @@ pub mod simulated;
 pub mod ssh;
 #[cfg(feature = "full")]
 pub mod store;
-#[cfg(feature = "full")]
-pub mod registry;
 #[cfg(feature = "full")]
 pub mod transcripts;

@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 /// Name of the state directory below the home directory.
 pub const DEFAULT_HOME_NAME: &str = ".cc-pool";
 
+/// The directory, in one of claude's config directories, that is there while a claude renews the login; its time is kept
+/// fresh meanwhile (Claude Code 2.1.329).
+pub const CLAUDE_REFRESH_LOCK: &str = ".oauth_refresh.lock";
+
 /// What ccp has directly in its home, but for the account directories.
 const OWN_NAMES: &[&str] = &[
     "config.toml",

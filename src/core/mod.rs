@@ -15,10 +15,12 @@ pub mod alias;
 #[cfg(feature = "full")]
 pub mod pool;
 #[cfg(feature = "full")]
-pub mod redaction;
-#[cfg(feature = "full")]
 pub mod prompt;
 #[cfg(feature = "full")]
+pub mod redaction;
+#[cfg(feature = "full")]
 pub mod registry;
+#[cfg(feature = "full")]
+pub mod screen;
 #[cfg(feature = "full")]
 pub mod transcript;

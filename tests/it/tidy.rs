@@ -86,7 +86,17 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "host",
-        below: &["core::screen", "contract::proto", "adapters::pty"],
+        below: &[
+            "core::screen",
+            "contract::proto",
+            "contract::paths",
+            "contract::vars",
+            "adapters::pty",
+            // The ground: its record, its sockets' peers, the tree it ends.
+            "adapters::clock",
+            "adapters::files",
+            "adapters::procs",
+        ],
         crates: None,
         never: &["tokio"],
     },
@@ -271,7 +281,7 @@ fn refusal(
             Some(&["jiff", "serde", "serde_json"][..])
         }
         ("contract", [_, "settings", ..]) => Some(&["serde", "toml"][..]),
-        ("core", [_, "screen", ..]) => Some(&["vt100"][..]),
+        ("core", [_, "screen", ..]) => Some(&["unicode_width", "vte"][..]),
         ("adapters", [_, base, ..]) if BASE.contains(base) => Some(&["libc"][..]),
         _ => room.crates,
     };

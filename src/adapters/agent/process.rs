@@ -1,21 +1,21 @@
 //! Child processes of this room: the environment they get, what they say read with bounds, and an end that never hits
 //! a claude in the middle of renewing a login.
 
-use crate::adapters::files::pause;
+use crate::adapters::files::{is_younger, pause};
 use crate::adapters::procs::children::{
     Signal, has_ended, signal_child, signal_group, wait_readable,
 };
 use crate::adapters::procs::limits;
 use crate::adapters::procs::pipes::survive_broken_pipes;
+use crate::contract::paths::CLAUDE_REFRESH_LOCK;
 use crate::contract::vars;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// A line longer than this is no answer of claude's: its largest seen is 3 kB.
 pub(super) const MAX_LINE_BYTES: usize = 1024 * 1024;
@@ -190,17 +190,7 @@ impl Drop for Agent {
 /// Whether a claude is in the middle of renewing the login of this directory: its lock is a directory whose time it
 /// keeps fresh. Once it is this old, nobody holds it.
 fn is_refreshing(account_dir: &Path) -> bool {
-    let modified =
-        fs::symlink_metadata(account_dir.join(".oauth_refresh.lock")).and_then(|m| m.modified());
-    modified.is_ok_and(|at| age_of(at) < REFRESH_PATIENCE)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the time of a file, which another process sets while we wait"
-)]
-fn age_of(at: SystemTime) -> Duration {
-    SystemTime::now().duration_since(at).unwrap_or_default()
+    is_younger(&account_dir.join(CLAUDE_REFRESH_LOCK), REFRESH_PATIENCE)
 }
 
 /// Writes a request. It is far smaller than a pipe's buffer, so it does not wait for the reader.

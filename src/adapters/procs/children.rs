@@ -60,6 +60,21 @@ pub fn has_ended(pid: u32) -> bool {
     rc != 0 || unsafe { info.si_pid() } != 0
 }
 
+/// Waits until a child has ended, without a bound. It is not reaped, as with [`has_ended`].
+pub fn wait_for_end(pid: u32) {
+    loop {
+        // SAFETY: siginfo_t is plain integers, for which zero is a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let flags = libc::WEXITED | libc::WNOWAIT;
+        // SAFETY: the buffer is a siginfo_t of ours.
+        let rc = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, flags) };
+        // Any other error means that it is not our child any more.
+        if rc == 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
+}
+
 /// Waits until reading from `source` would not block, or the bound is over (then it is false).
 pub fn wait_readable(source: BorrowedFd<'_>, bound: Duration) -> io::Result<bool> {
     let mut entry = libc::pollfd {

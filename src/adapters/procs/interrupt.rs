@@ -3,7 +3,7 @@
 //! signal falls between two looks.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,12 @@ impl Interrupts {
             0 => None,
             signal => u8::try_from(128 + signal).ok(),
         }
+    }
+
+    /// What can be read once a signal came, for those who wait for more than one input.
+    #[must_use]
+    pub fn wakes(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
     }
 
     /// Waits until `input` can be read, a signal came, or the bound is over. Without input it waits for the rest.

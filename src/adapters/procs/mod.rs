@@ -17,9 +17,15 @@ mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(feature = "full")]
+pub mod memory;
+#[cfg(feature = "full")]
+pub mod peer;
+#[cfg(feature = "full")]
 pub mod pipes;
 #[cfg(feature = "full")]
 pub mod terminal;
+#[cfg(feature = "full")]
+pub mod tree;
 
 #[cfg(target_os = "linux")]
 use linux as platform;

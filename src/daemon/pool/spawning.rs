@@ -124,7 +124,7 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let program = ground.configured.program().to_owned();
     let start = move || {
         let started = blueprint
-            .launch(&task, SIZE, &origin.socket)
+            .launch(&task, SIZE, &origin.socket, &program)
             .and_then(|launch| start(&dir, &origin, &launch, &program));
         let _ = events.send(Event::Started(place, started));
     };

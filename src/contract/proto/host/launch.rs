@@ -32,6 +32,9 @@ pub struct Launch {
     /// The session for which it is started, if it is for one.
     #[serde(default)]
     pub session: Option<String>,
+    /// The mask of file modes that claude begins with; none for the one the host was started with.
+    #[serde(default)]
+    pub umask: Option<u32>,
 }
 
 /// A process that cannot be confused with a later one of the same number.

@@ -161,6 +161,7 @@ fn launches_and_records_keep_bytes_that_are_no_text() {
         token: "secret".to_owned(),
         socket: PathBuf::from("/s"),
         session: Some("abc".to_owned()),
+        umask: Some(0o022),
     };
     assert_eq!(Launch::parse(&launch.text()), Ok(launch.clone()));
     assert!(!format!("{launch:?}").contains("secret"));

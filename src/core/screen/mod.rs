@@ -1,0 +1,147 @@
+//! The screen of a slot: bytes in, picture out. What is on it and above it as text, what makes another terminal show
+//! the same, what stands in claude's input box, which dialog is open.
+//!
+//! Knows nothing of the terminal's size changing by itself, of time, or of who looks. The emulator is our own on top of
+//! the `vte` parser, since a host is to be small: lines that scrolled off are kept as text, where the emulators to be
+//! had keep cells.
+
+mod cell;
+mod claude;
+mod grid;
+mod history;
+mod modes;
+mod repaint;
+mod skim;
+mod terminal;
+mod utf8;
+#[cfg(test)]
+mod tests;
+
+pub use claude::Dialog;
+pub use history::{MAX_BYTES, MAX_LINES};
+
+use terminal::Terminal;
+
+/// The largest screen that is emulated, in columns and in rows.
+pub const MAX_SIDE: u16 = 1_000;
+
+/// An emulated terminal.
+pub struct Screen {
+    parser: vte::Parser,
+    terminal: Terminal,
+    cut: utf8::Cut,
+    /// Whether a sequence may be open, so that nothing may be passed over: an escape came since the last stretch of plain
+    /// text.
+    escapes: bool,
+}
+
+impl Screen {
+    /// An empty one; sides are cut to what [`MAX_SIDE`] allows, and are at least 1.
+    #[must_use]
+    pub fn new(cols: u16, rows: u16) -> Self {
+        let [cols, rows] = [cols, rows].map(|side| side.clamp(1, MAX_SIDE));
+        Self {
+            parser: vte::Parser::new(),
+            terminal: Terminal::new(cols, rows),
+            cut: utf8::Cut::default(),
+            escapes: false,
+        }
+    }
+
+    /// Follows what a program wrote. A sequence or a character may be cut anywhere between two calls.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let from = if self.may_skim() {
+            skim::begin(bytes, MAX_LINES + usize::from(MAX_SIDE))
+        } else {
+            0
+        };
+        let rest = &bytes[from..];
+        let (before, whole) = self.cut.join(rest);
+        self.parser.advance(&mut self.terminal, before.as_bytes());
+        self.parser.advance(&mut self.terminal, whole);
+        // Over some plain text any sequence that was cut off is complete.
+        let tail = &rest[rest.len().saturating_sub(CALM_AFTER)..];
+        self.escapes = rest.len() < CALM_AFTER && self.escapes || tail.contains(&0x1b);
+    }
+
+    /// Plain text scrolls only where nothing restrains it.
+    fn may_skim(&self) -> bool {
+        let grid = &self.terminal.main;
+        let whole = (grid.top, grid.bottom) == (0, grid.height() - 1);
+        !self.escapes && whole && self.terminal.alternate.is_none()
+    }
+
+    /// Changes the size.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        let [cols, rows] = [cols, rows].map(|side| side.clamp(1, MAX_SIDE));
+        self.terminal.resize(cols, rows);
+    }
+
+    /// What makes another terminal show this picture with the lines above it, and be in the same modes. Contains no
+    /// query, no title and nothing for the clipboard.
+    #[must_use]
+    pub fn repaint(&self) -> Vec<u8> {
+        repaint::repaint(&self.terminal)
+    }
+
+    /// The lines above the screen and those on it, without blanks at their ends and without empty lines at the end.
+    #[must_use]
+    pub fn text(&self) -> String {
+        joined(self.terminal.history.texts().chain(self.rows()))
+    }
+
+    /// The lowest rows of the screen that have anything on them, at most this many.
+    #[must_use]
+    pub fn bottom(&self, rows: u16) -> String {
+        let mut all: Vec<String> = self.rows().collect();
+        let length = all.iter().rposition(|r| !r.is_empty()).map_or(0, |at| at + 1);
+        all.truncate(length);
+        joined(all.into_iter().skip(length.saturating_sub(usize::from(rows))))
+    }
+
+    /// The text in claude's input box; empty when there is none, or no box.
+    #[must_use]
+    pub fn pending(&self) -> String {
+        claude::pending(self.terminal.grid()).unwrap_or_default()
+    }
+
+    /// Whether claude's input box is on the screen.
+    #[must_use]
+    pub fn has_input_box(&self) -> bool {
+        claude::pending(self.terminal.grid()).is_some()
+    }
+
+    /// The dialog that is on the screen, of those that stand in the way of prompts.
+    #[must_use]
+    pub fn dialog(&self) -> Option<Dialog> {
+        if self.has_input_box() {
+            return None;
+        }
+        claude::dialog(&self.rows().collect::<Vec<_>>())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = String> {
+        self.terminal.grid().rows.iter().map(cell::Row::text)
+    }
+}
+
+/// No sequence that is not a string of the terminal's own (a title) is this long; and a title that is followed by so much
+/// text without an escape is broken anyway.
+const CALM_AFTER: usize = 4 * 1024;
+
+impl std::fmt::Debug for Screen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (cols, rows) = (self.terminal.main.cols(), self.terminal.main.height());
+        write!(f, "Screen({cols}x{rows})")
+    }
+}
+
+fn joined(lines: impl Iterator<Item = String>) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text.truncate(text.trim_end_matches('\n').len());
+    text
+}
