@@ -19,10 +19,11 @@ pub const PRIVATE_DIR: u32 = 0o700;
 const LOCK_POLL: Duration = Duration::from_micros(500);
 
 /// From now on whatever this process creates is its user's alone, sockets too, from their first instant on. For the
-/// first line of a program: it holds for every thread.
-pub fn make_private_by_default() {
+/// first line of a program: it holds for every thread. Returns the mask that held before.
+pub fn make_private_by_default() -> u32 {
     // SAFETY: takes a number and touches no memory.
-    unsafe { libc::umask(0o077) };
+    let before = unsafe { libc::umask(0o077) };
+    u32::from(before)
 }
 
 /// Random bits, from the system.

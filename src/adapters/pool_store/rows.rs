@@ -147,6 +147,7 @@ pub(super) fn prompts(connection: &Connection) -> Sql<Vec<PromptRecord>> {
                 number: DeliveryNumber(unsigned(number)),
             }),
             redelivered: row.get("redelivered")?,
+            accepted_at: instant("accepted_at", row)?.unwrap_or_default(),
         })
     })?;
     rows.collect()
@@ -241,10 +242,20 @@ pub(super) fn put_prompt(
         }
     };
     to.prepare(
-        "INSERT OR REPLACE INTO prompts (session, text, slot, process, number, beyond, redelivered)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO prompts (session, text, slot, process, number, beyond, redelivered,
+             accepted_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
-    .execute(params![id, &*prompt.text, slot, process, number, beyond, prompt.redelivered])?;
+    .execute(params![
+        id,
+        &*prompt.text,
+        slot,
+        process,
+        number,
+        beyond,
+        prompt.redelivered,
+        prompt.accepted_at.unix_ms(),
+    ])?;
     Ok(())
 }
 

@@ -42,7 +42,8 @@ CREATE TABLE prompts (
     process      INTEGER,
     number       INTEGER,
     beyond       INTEGER NOT NULL DEFAULT 0,
-    redelivered  INTEGER NOT NULL
+    redelivered  INTEGER NOT NULL,
+    accepted_at  INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE baseline (

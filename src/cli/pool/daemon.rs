@@ -14,7 +14,7 @@ use crate::daemon::pool::settings::Surroundings;
 pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
     // Whoever started it goes on with its terminal.
     procs::leave_session();
-    files::make_private_by_default();
+    let umask = files::make_private_by_default();
     let given = &arguments.pool_dir;
     let absolute = std::path::absolute(given)
         .map_err(|error| Failure::new(format!("{}: {error}", given.display())))?;
@@ -32,6 +32,7 @@ pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
                 claude::find_claude(&for_claude).map_err(|failure| failure.error)
             }),
             program: super::spawn::own_program()?,
+            umask,
         },
         owner: owner(),
     };

@@ -16,8 +16,8 @@ use crate::adapters::clock;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, Reply};
 use crate::contract::proto::host::{FromHost, ToHost};
-use crate::core::pool::event::{End, Event as Happened, Known, LivingHost, Report};
-use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place, SessionId, Ticket};
+use crate::core::pool::event::{End, Event as Happened, Known, LivingHost};
+use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
 use crate::core::pool::status::Readiness;
 use crate::core::registry::{HookReport, Reported};
@@ -168,10 +168,9 @@ impl Pool {
     /// Asks the hosts that outlived the daemon before who they are, and tells the machine all that there is.
     fn begin(&mut self, events: &Receiver<Event>, mut known: Known, found: Vec<Living>) {
         for one in found {
-            let place = one.place;
-            let (process, line) =
-                Process::new(place, one.dir, one.origin.clone(), one.origin.socket, self.ground.user);
-            self.processes.insert(place, process);
+            let mut process = Process::new(one.place, one.dir, one.origin);
+            let line = process.line(self.ground.user);
+            self.processes.insert(one.place, process);
             let _ = self.ground.orders.send(Order::Talk(line));
         }
         let deadline = Instant::now() + FIRST_WORDS;
@@ -232,6 +231,12 @@ impl Pool {
         ticket
     }
 
+    /// Where a session's conversation began.
+    pub(super) fn spawn_cwd(&self, session: SessionId) -> PathBuf {
+        let view = self.machine.session(&session.to_string());
+        view.map(|view| view.spawn_cwd).unwrap_or_default()
+    }
+
     /// The process that a session is in.
     pub(super) fn process_of(&mut self, place: Place) -> Option<&mut Process> {
         self.processes.get_mut(&place)
@@ -244,7 +249,7 @@ impl Pool {
         match result {
             Ok(child) => {
                 process.child = Some(child);
-                let line = process.reconnect(process.origin.socket.clone(), self.ground.user);
+                let line = process.line(self.ground.user);
                 let _ = self.ground.orders.send(Order::Talk(line));
             }
             Err(why) => {
@@ -421,7 +426,7 @@ impl Pool {
             (None, None) => false,
         };
         if is_there && process.ended.is_none() {
-            let line = process.reconnect(process.origin.socket.clone(), self.ground.user);
+            let line = process.line(self.ground.user);
             let _ = self.ground.orders.send(Order::Talk(line));
             return;
         }

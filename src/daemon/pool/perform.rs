@@ -28,7 +28,7 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             delivery,
             text,
         } => {
-            let cwd = pool.machine.spawn_cwd(session).unwrap_or_default();
+            let cwd = pool.spawn_cwd(session);
             give(
                 pool,
                 Job::Check {
@@ -181,7 +181,7 @@ fn answer_content(
         return process.look(Look::Text, whom);
     }
     let expected = place.and_then(|place| pool.last_texts.get(&place).cloned());
-    let cwd = pool.machine.spawn_cwd(session).unwrap_or_default();
+    let cwd = pool.spawn_cwd(session);
     let transcripts = std::sync::Arc::clone(&pool.ground.transcripts);
     let read = move || {
         let content = transcripts.content(&cwd, uuid.as_ref(), content, expected.as_deref());

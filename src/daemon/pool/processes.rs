@@ -4,13 +4,14 @@
 use super::hosts::Line;
 use super::server::Answer;
 use super::spawning::Origin;
-use crate::adapters::registry::{self, SessionFile};
+use crate::adapters::registry;
 use crate::contract::paths::pool::ProcessDir;
 use crate::contract::pool::{Code, PoolError, Reply};
 use crate::contract::proto::host::{self, Ended, FromHost, Look, Size, State, ToHost};
 use crate::core::pool::event::{InBox, Inspection};
 use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place};
 use crate::core::pool::status::Readiness;
+use crate::core::registry::{self as file, SessionFile};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -78,16 +79,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// A process whose host is to be talked to, and the line for that.
-    pub(super) fn new(place: Place, dir: ProcessDir, origin: Origin, socket: PathBuf, user: u32) -> (Self, Line) {
-        let (orders, taken) = unbounded_channel();
-        let line = Line {
-            place,
-            socket,
-            user,
-            orders: taken,
-        };
-        let process = Self {
+    /// A process whose host nobody talks to yet.
+    pub(super) fn new(place: Place, dir: ProcessDir, origin: Origin) -> Self {
+        // Until there is a line to its host, nobody hears.
+        let (orders, _) = unbounded_channel();
+        Self {
             place,
             dir,
             origin,
@@ -101,18 +97,17 @@ impl Process {
             looks: BTreeMap::new(),
             next_look: 0,
             attaching: Vec::new(),
-        };
-        (process, line)
+        }
     }
 
-    /// A new line to the same host.
-    pub(super) fn reconnect(&mut self, socket: PathBuf, user: u32) -> Line {
+    /// A new line to its host.
+    pub(super) fn line(&mut self, user: u32) -> Line {
         let (orders, taken) = unbounded_channel();
         self.orders = orders;
         self.state = None;
         Line {
             place: self.place,
-            socket,
+            socket: self.origin.socket.clone(),
             user,
             orders: taken,
         }
@@ -266,9 +261,14 @@ impl Process {
 
 fn seen(file: SessionFile) -> Seen {
     Seen {
-        readiness: file.readiness,
-        since: file.since,
-        uuid: file.uuid.map(|uuid| ClaudeUuid::new(&uuid)),
+        readiness: match file.readiness {
+            file::Readiness::Starting => Readiness::Starting,
+            file::Readiness::Idle => Readiness::Idle,
+            file::Readiness::Busy => Readiness::Busy,
+            file::Readiness::Waiting(what) => Readiness::Waiting { what },
+        },
+        since: file.status_at.or(file.started_at).unwrap_or_default(),
+        uuid: file.session.map(|uuid| ClaudeUuid::new(&uuid)),
     }
 }
 

@@ -178,7 +178,7 @@ fn fit(pool: &Pool, prompt: &str, cwd: Option<&Path>) -> Result<Arc<str>, PoolEr
     let cwd = cwd.unwrap_or(&own);
     let is_custom = |name: &str| pool.ground.configured.is_command(cwd, name);
     match Prompt::parse(prompt, is_custom) {
-        Ok(prompt) => Ok(Arc::from(prompt.as_str())),
+        Ok(prompt) => Ok(Arc::from(prompt.typed())),
         Err(why @ Unfit::Reserved { .. }) => {
             Err(PoolError::new(Code::ReservedPrompt, why.to_string()))
         }

@@ -302,7 +302,7 @@ async fn listen(
         }
         if looked.elapsed() >= LOOK_AT_OWNER {
             looked = Instant::now();
-            let gone = |(pid, start)| start.is_none() || procs::start_time(pid) != start;
+            let gone = |(pid, start): (u32, Option<u64>)| start.is_none() || procs::start_time(pid) != start;
             if told.is_none() && owner.is_some_and(gone) {
                 told = Some("its owner ended");
                 let _ = events.try_send(Event::EndAll);

@@ -10,7 +10,7 @@ use crate::contract::proto::host::{Launch, Size};
 use crate::contract::vars;
 use crate::core::hash::hash;
 use crate::core::pool::event::Settings;
-use crate::core::pool::id::{Build, ClaudeUuid};
+use crate::core::pool::id::Build;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::fs;
@@ -40,6 +40,8 @@ pub struct Surroundings {
     pub find_claude: FindClaude,
     /// This program, for hosts and hooks.
     pub program: PathBuf,
+    /// The mask of file modes that claude begins with.
+    pub umask: u32,
 }
 
 /// The configuration, and what it stands on.
@@ -105,7 +107,7 @@ impl Configured {
     }
 
     pub(super) fn projects(&self) -> PathBuf {
-        self.surroundings.base.dir().join("projects")
+        self.surroundings.base.dir.join("projects")
     }
 
     pub(super) fn is_command(&self, _cwd: &Path, _name: &str) -> bool {
@@ -124,6 +126,7 @@ impl Configured {
             claude: PathBuf::new(),
             words: Vec::new(),
             environment: Arc::new(Vec::new()),
+            umask: self.surroundings.umask,
         })
     }
 
@@ -165,6 +168,7 @@ impl Configured {
             claude,
             words,
             environment: Arc::new(self.surroundings.environment.clone()),
+            umask: self.surroundings.umask,
         })
     }
 }
@@ -181,6 +185,7 @@ pub(super) struct Blueprint {
     claude: PathBuf,
     words: Vec<OsString>,
     environment: Arc<Vec<(OsString, OsString)>>,
+    umask: u32,
 }
 
 impl Blueprint {
@@ -193,7 +198,7 @@ impl Blueprint {
     }
 
     pub(super) fn state_dir(&self) -> PathBuf {
-        self.base.dir().to_owned()
+        self.base.dir.clone()
     }
 
     pub(super) fn launch(
@@ -244,6 +249,7 @@ impl Blueprint {
             token,
             socket: socket.to_owned(),
             session: task.session.map(|id| id.to_string()),
+            umask: Some(self.umask),
         })
     }
 }

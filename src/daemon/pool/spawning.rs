@@ -117,7 +117,7 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
         state_dir: pool.blueprint.state_dir(),
         socket,
     };
-    let (process, _) = Process::new(place, dir.clone(), origin.clone(), ground.user);
+    let process = Process::new(place, dir.clone(), origin.clone());
     pool.processes.insert(place, process);
     let blueprint = pool.blueprint.clone();
     let events = ground.events.clone();
@@ -296,6 +296,13 @@ fn are_gone_within(patience: Duration, all: &impl Fn() -> Vec<Member>) -> bool {
 fn how(ended: Option<&Ended>) -> End {
     match ended {
         None => End::HostGone,
-        Some(ended) => End::Exited(ended.to_string()),
+        Some(Ended {
+            signal: Some(signal),
+            ..
+        }) => End::Exited(format!("ended by signal {signal}")),
+        Some(Ended { code, .. }) => {
+            let code = code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+            End::Exited(format!("exit status {code}"))
+        }
     }
 }
