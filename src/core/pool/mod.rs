@@ -4,11 +4,30 @@
 //! an [`event::Event`], and what is to be done goes out as [`action::Action`]s.
 
 pub mod action;
+pub mod archive;
+mod book;
+mod deliver;
 pub mod event;
 pub mod id;
+mod life;
 pub mod machine;
 pub mod notice;
+mod offload;
+mod persist;
+pub mod process;
+pub mod prompt_text;
+mod query;
 pub mod record;
 pub mod refusal;
+mod report;
+mod requests;
+mod resume;
+mod schedule;
+mod session;
+mod slot;
 pub mod status;
+pub mod stop;
+mod tell;
+mod turn;
 pub mod view;
+pub mod wait;

@@ -43,7 +43,7 @@ pub struct SessionRecord {
     pub has_transcript: bool,
     /// What it is when it is in no slot and no prompt is owed.
     pub rest: Rest,
-    /// The slot that it is in, or that was chosen for it. On its row after a restart it means: it was live.
+    /// The slot that it is in, or that it is being brought back in. On its row after a restart it means: it was live.
     pub seat: Option<Seat>,
     /// Its place among those that wait for a slot, while it waits for one or its prompt is owed: lower came first.
     pub order: Option<u64>,
@@ -90,6 +90,8 @@ pub struct PromptRecord {
     pub session: SessionId,
     /// What is typed: already in the form that claude takes literally.
     pub text: Arc<str>,
+    /// When it was accepted: no report from before is about it.
+    pub accepted_at: Timestamp,
     /// How it is on its way. When a row is written with a delivery that it did not have before, whoever writes it also
     /// writes down, in the same transaction, how long the conversation's transcript is (0 where there is none): the
     /// prompt's own record can only be beyond that.

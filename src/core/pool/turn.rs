@@ -1,0 +1,394 @@
+//! Turns of a hosted session: when one begins, when it is over, and what is seen of its process meanwhile.
+
+use super::action::{Action, Fact, Typing};
+use super::event::{InTranscript, Inspection};
+use super::id::{ClaudeUuid, Place, SessionId, SlotId};
+use super::machine::Machine;
+use super::slot::{Process, Running, State, Turn};
+use super::status::{Beginning, Readiness};
+use crate::core::time::Timestamp;
+use std::time::Duration;
+
+/// A registry that does not follow a hook within this time says that claude works again.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How often a turn is looked at that does not end, in case its end goes unheard.
+const LOOK: Duration = Duration::from_secs(30);
+/// A registry that is idle that long after a turn began is believed, whatever it says since when.
+pub(super) const BELIEVED: Duration = Duration::from_secs(10);
+
+impl Machine {
+    pub(super) fn advance_hosting(&mut self, slot_id: SlotId, id: SessionId) -> bool {
+        let state = self.slots.get(&slot_id).map(|slot| &slot.state);
+        match state {
+            Some(State::Hosting(_, Turn::Quiet { .. })) => self.advance_quiet(slot_id, id),
+            Some(State::Hosting(_, Turn::Delivering(_))) => self.advance_delivering(slot_id, id),
+            Some(State::Hosting(_, Turn::Running(_))) => self.advance_running(slot_id, id),
+            Some(State::Hosting(_, Turn::Tidying { .. })) => self.advance_tidying(slot_id),
+            _ => false,
+        }
+    }
+
+    fn advance_quiet(&mut self, slot_id: SlotId, id: SessionId) -> bool {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return false;
+        };
+        let (State::Hosting(_, Turn::Quiet { settle_by }), Some(process)) =
+            (&mut slot.state, &slot.process)
+        else {
+            return false;
+        };
+        if process.is_idle() {
+            *settle_by = None;
+        }
+        let late = settle_by.filter(|by| *by <= now);
+        let pending = settle_by.filter(|by| *by > now);
+        if late.is_some() {
+            *settle_by = Some(now.plus(SETTLE));
+        }
+        if process.is_engaged() {
+            let since = process.registry.since;
+            self.begin_turn(slot_id, since);
+            return true;
+        }
+        let has_prompt = self.sessions.get(&id).is_some_and(|s| s.prompt.is_some());
+        if has_prompt {
+            self.begin_delivery(slot_id, id);
+            return true;
+        }
+        if late.is_some() {
+            self.look(slot_id);
+            self.wake_at(now.plus(SETTLE));
+        }
+        if let Some(by) = pending {
+            self.wake_at(by);
+        }
+        self.put_back(slot_id, id)
+    }
+
+    /// Puts back what somebody had half typed when the box was needed.
+    fn put_back(&mut self, slot_id: SlotId, id: SessionId) -> bool {
+        let (Some(slot), Some(session)) =
+            (self.slots.get_mut(&slot_id), self.sessions.get_mut(&id))
+        else {
+            return false;
+        };
+        let Some(process) = slot.process.as_mut().filter(|process| process.is_ready()) else {
+            return false;
+        };
+        let Some(saved) = session.record.saved_input.clone() else {
+            return false;
+        };
+        if !process.pending.is_empty() {
+            // Something new stands there, or the very text: typed by a daemon before this one.
+            session.record.saved_input = None;
+            self.mark(id);
+            return true;
+        }
+        let number = process.number();
+        self.type_into(slot_id, number, Typing::PutBack(saved));
+        true
+    }
+
+    /// Claude works, and not on a prompt of the pool's.
+    fn begin_turn(&mut self, slot_id: SlotId, since: Timestamp) {
+        let now = self.now;
+        let mut session = None;
+        if let Some(slot) = self.slots.get_mut(&slot_id) {
+            session = slot.session();
+            if let Some(process) = &mut slot.process {
+                process.idle_after = process.idle_after.max(since);
+            }
+        }
+        if let Some(id) = session
+            && let Some(session) = self.sessions.get_mut(&id)
+        {
+            session.record.last_used_at = now;
+            self.mark(id);
+        }
+        let running = Running {
+            since,
+            prompt: None,
+            ours: None,
+            doubt: None,
+            look_at: now.plus(LOOK),
+        };
+        self.set_turn(slot_id, Turn::Running(running));
+    }
+
+    fn advance_running(&mut self, slot_id: SlotId, id: SessionId) -> bool {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return false;
+        };
+        let (State::Hosting(_, Turn::Running(running)), Some(process)) =
+            (&mut slot.state, &mut slot.process)
+        else {
+            return false;
+        };
+        if process.is_idle() {
+            self.end_turn(slot_id, now);
+            return true;
+        }
+        let look_at = running.look_at;
+        if look_at <= now {
+            running.look_at = now.plus(LOOK);
+            self.look(slot_id);
+        }
+        self.wake_at(if look_at > now {
+            look_at
+        } else {
+            now.plus(LOOK)
+        });
+        self.advance_stop(slot_id, id)
+    }
+
+    /// A turn is over: at `at` by whoever said so.
+    pub(super) fn end_turn(&mut self, slot_id: SlotId, at: Timestamp) {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return;
+        };
+        let (Some(id), Some(process)) = (slot.session(), &mut slot.process) else {
+            return;
+        };
+        process.busy_after = process.busy_after.max(at);
+        if self.sessions.get(&id).is_some_and(|s| s.stopping.is_some()) {
+            self.begin_tidying(slot_id);
+            return;
+        }
+        let settle_by = Some(now.plus(SETTLE));
+        self.set_turn(slot_id, Turn::Quiet { settle_by });
+        self.check_fresh = true;
+        // Whoever waits is answered before anything else happens to the session.
+        self.tell(id);
+    }
+
+    /// The transcript was asked whether the turn ended that a hook says ended.
+    pub(super) fn doubt_answered(&mut self, slot_id: SlotId, found: InTranscript) {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return;
+        };
+        let (State::Hosting(_, Turn::Running(running)), Some(process)) =
+            (&mut slot.state, &slot.process)
+        else {
+            return;
+        };
+        running.doubt = None;
+        let believed =
+            process.registry.readiness == Readiness::Idle && now.since(running.since) >= BELIEVED;
+        if found == InTranscript::Answered || believed {
+            self.end_turn(slot_id, now);
+        }
+    }
+
+    /// Claude's registry file was read.
+    pub(super) fn registry_read(
+        &mut self,
+        place: Place,
+        readiness: &Readiness,
+        since: Timestamp,
+        uuid: Option<ClaudeUuid>,
+    ) {
+        let Some(process) = self.at(place).and_then(|slot| slot.process.as_mut()) else {
+            return;
+        };
+        if !process.read(readiness, since) {
+            return;
+        }
+        process.registry.uuid.clone_from(&uuid);
+        if let Some(uuid) = uuid {
+            self.conversation(place, uuid, None);
+        }
+        if let Some(session) = self.slots.get(&place.slot).and_then(|s| s.session()) {
+            self.touch(session);
+        }
+    }
+
+    /// The conversation in a process is this one.
+    pub(super) fn conversation(
+        &mut self,
+        place: Place,
+        uuid: ClaudeUuid,
+        beginning: Option<Beginning>,
+    ) {
+        let Some(slot) = self.at(place) else {
+            return;
+        };
+        let Some(process) = &mut slot.process else {
+            return;
+        };
+        let is_new = process.uuid.as_ref() != Some(&uuid);
+        let by_registry = process.registry.uuid.as_ref() == Some(&uuid);
+        if is_new && process.was_in(&uuid) && !by_registry {
+            return;
+        }
+        let before = if is_new {
+            process.enter(uuid.clone())
+        } else {
+            None
+        };
+        let State::Hosting(id, _) = slot.state else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        if session.record.uuid.is_none() {
+            session.record.uuid = Some(uuid);
+            self.mark(id);
+            return;
+        }
+        let continued = matches!(
+            beginning,
+            Some(Beginning::Resume | Beginning::Compact | Beginning::Fork)
+        );
+        if is_new {
+            session.record.uuid = Some(uuid.clone());
+            session.record.has_transcript = continued;
+            self.mark(id);
+            self.log(Fact::ConversationChanged {
+                session: id,
+                from: before,
+                to: uuid,
+            });
+        } else if continued && !session.record.has_transcript {
+            session.record.has_transcript = true;
+            self.mark(id);
+        }
+    }
+
+    /// A process was looked at.
+    pub(super) fn inspected(&mut self, place: Place, seen: Option<Inspection>) {
+        let Some(process) = self.at(place).and_then(|slot| slot.process.as_mut()) else {
+            return;
+        };
+        let before = process.registry.since;
+        process.end_look(seen.as_ref());
+        let Some(seen) = seen else {
+            return;
+        };
+        if seen.since < before {
+            return;
+        }
+        if let Some(uuid) = seen.uuid.clone() {
+            self.conversation(place, uuid, None);
+        }
+        let slot = place.slot;
+        let Some(state) = self.slots.get(&slot).map(|slot| &slot.state) else {
+            return;
+        };
+        match state {
+            State::Resuming(..) | State::Clearing(_) => self.submission_seen(slot, &seen),
+            State::Hosting(id, turn) => {
+                let id = *id;
+                match turn {
+                    Turn::Quiet { settle_by } => {
+                        let unsettled = settle_by.is_some();
+                        self.quiet_seen(slot, unsettled, &seen);
+                    }
+                    Turn::Delivering(_) => self.delivery_seen(slot, id, &seen),
+                    Turn::Running(_) => self.running_seen(slot, id, &seen),
+                    Turn::Tidying { .. } => self.tidying_seen(slot, &seen),
+                }
+                self.touch(id);
+            }
+            State::Empty { .. } | State::Spawning { .. } | State::Fresh | State::Ending { .. } => {}
+        }
+    }
+
+    /// A hook said that a turn is over, and the registry has not followed.
+    fn quiet_seen(&mut self, slot_id: SlotId, unsettled: bool, seen: &Inspection) {
+        if !unsettled {
+            return;
+        }
+        match seen.readiness {
+            Readiness::Busy | Readiness::Waiting { .. } => self.begin_turn(slot_id, seen.since),
+            Readiness::Idle => {
+                // It is idle, whatever it says since when.
+                let process = self
+                    .slots
+                    .get_mut(&slot_id)
+                    .and_then(|s| s.process.as_mut());
+                if let Some(process) = process {
+                    process.believe_idle();
+                }
+            }
+            Readiness::Starting => {}
+        }
+    }
+
+    /// A turn was looked at.
+    fn running_seen(&mut self, slot_id: SlotId, id: SessionId, seen: &Inspection) {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return;
+        };
+        let (State::Hosting(_, Turn::Running(running)), Some(process)) =
+            (&mut slot.state, &mut slot.process)
+        else {
+            return;
+        };
+        if seen.readiness != Readiness::Idle {
+            return self.stop_seen(slot_id, id, seen);
+        }
+        if process.is_idle() {
+            return;
+        }
+        match running.ours.clone() {
+            Some(_) if running.doubt.is_some() => {}
+            Some((delivery, text)) => {
+                running.doubt = Some(now);
+                running.look_at = running
+                    .look_at
+                    .min(running.since.plus(BELIEVED).max(now.plus(SETTLE)));
+                let uuid = self.sessions.get(&id).and_then(|s| s.record.uuid.clone());
+                self.actions.push(Action::CheckTranscript {
+                    session: id,
+                    uuid,
+                    delivery,
+                    text,
+                });
+            }
+            None if now.since(running.since) >= BELIEVED => process.believe_idle(),
+            None => {}
+        }
+    }
+
+    /// What stands at a prompt changed.
+    pub(super) fn pending_input(&mut self, place: Place, text: String) {
+        let now = self.now;
+        let Some(slot) = self.at(place) else {
+            return;
+        };
+        let Some(process) = &mut slot.process else {
+            return;
+        };
+        if process.pending == text {
+            return;
+        }
+        process.pending = text;
+        let quiet = process.outstanding.is_none();
+        let State::Hosting(id, turn) = &slot.state else {
+            return;
+        };
+        let (id, by_a_person) = (
+            *id,
+            quiet && matches!(turn, Turn::Quiet { .. } | Turn::Running(_)),
+        );
+        if by_a_person && let Some(session) = self.sessions.get_mut(&id) {
+            session.record.last_used_at = now;
+            self.mark(id);
+        }
+        self.touch(id);
+    }
+}
+
+impl Process {
+    /// Its registry says idle and is right, though it says so since before the last turn began.
+    fn believe_idle(&mut self) {
+        let before = Timestamp::from_unix_ms(self.registry.since.unix_ms() - 1);
+        self.idle_after = self.idle_after.min(before);
+    }
+}
