@@ -70,29 +70,23 @@ pub enum Reply {
     Refused(Refusal),
 }
 
-/// What is typed. The bytes are the performer's to know.
+/// What is typed. The bytes are the performer's to know. Whatever stands in the box goes first, where text is typed: what
+/// is known of it here may be a moment old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Typing {
-    /// A prompt: the box is emptied where it holds something, the text is pasted, and after a moment submitted. Input
-    /// of attached clients is held meanwhile.
-    Prompt {
+    /// A prompt: the box is emptied, the text pasted, and after a moment submitted. Input of attached clients is held
+    /// meanwhile.
+    Prompt(
         /// The text.
-        text: Arc<str>,
-        /// Something stands in the box.
-        clear_first: bool,
-    },
-    /// `/clear`, submitted.
-    Clear {
-        /// Something stands in the box.
-        clear_first: bool,
-    },
-    /// `/resume` with this conversation, submitted.
-    Resume {
+        Arc<str>,
+    ),
+    /// `/clear`: the box is emptied, then this is typed and submitted.
+    Clear,
+    /// `/resume` with this conversation: the box is emptied, then this is typed and submitted.
+    Resume(
         /// Which conversation.
-        uuid: ClaudeUuid,
-        /// Something stands in the box.
-        clear_first: bool,
-    },
+        ClaudeUuid,
+    ),
     /// The submit key alone: the one before was swallowed.
     Submit,
     /// One Escape: the turn is to end.

@@ -53,7 +53,10 @@ impl Machine {
     }
 
     fn finish_closing(&mut self, ticket: Ticket) {
-        if self.closings.get(&ticket).is_some_and(|c| c.left.is_empty())
+        if self
+            .closings
+            .get(&ticket)
+            .is_some_and(|c| c.left.is_empty())
             && let Some(closing) = self.closings.remove(&ticket)
         {
             for id in closing.all {

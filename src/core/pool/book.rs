@@ -141,11 +141,4 @@ impl Book {
     pub(super) const fn next_deadline(&self) -> Option<Timestamp> {
         self.retry_at
     }
-
-    /// Sessions whose acceptance goes with the next write, or is under way.
-    pub(super) fn is_owed(&self, session: SessionId) -> bool {
-        let starts = |(_, owed): &(Ticket, Owed)| *owed == Owed::Started(session);
-        let under_way = self.under_way.iter().flat_map(|(_, write)| &write.owed);
-        self.next.owed.iter().chain(under_way).any(starts)
-    }
 }

@@ -68,9 +68,9 @@ impl Machine {
         };
         process.begin_typing(number, matches!(typing, Typing::PutBack(_)), now);
         let ours = match &typing {
-            Typing::Prompt { text, .. } => Some(text.clone()),
-            Typing::Clear { .. } => Some("/clear".into()),
-            Typing::Resume { uuid, .. } => Some(format!("/resume {}", uuid.as_str()).into()),
+            Typing::Prompt(text) => Some(text.clone()),
+            Typing::Clear => Some("/clear".into()),
+            Typing::Resume(uuid) => Some(format!("/resume {}", uuid.as_str()).into()),
             _ => None,
         };
         if let Some(ours) = ours {
@@ -110,7 +110,9 @@ impl Machine {
             let ours = process.ours.clone();
             self.actions.push(Action::Inspect {
                 place,
-                number: ours.as_ref().map_or_else(DeliveryNumber::default, |(n, _)| *n),
+                number: ours
+                    .as_ref()
+                    .map_or_else(DeliveryNumber::default, |(n, _)| *n),
                 ours: ours.map(|(_, text)| text),
             });
         }
@@ -180,12 +182,11 @@ impl Machine {
         let Some(text) = session.prompt.as_ref().map(|p| p.text.clone()) else {
             return;
         };
-        let clear_first = !pending.is_empty();
-        if clear_first && session.record.saved_input.is_none() {
+        if !pending.is_empty() && session.record.saved_input.is_none() {
             session.record.saved_input = Some(pending);
         }
         self.mark(id);
-        self.type_into(slot_id, number, Typing::Prompt { text, clear_first });
+        self.type_into(slot_id, number, Typing::Prompt(text));
     }
 
     /// A prompt that was typed, or may have been.
@@ -314,7 +315,11 @@ impl Machine {
             let prompt = session.prompt.as_ref()?;
             Some((prompt.delivery?, prompt.text.clone()))
         });
-        if let Some(process) = self.slots.get_mut(&slot_id).and_then(|s| s.process.as_mut()) {
+        if let Some(process) = self
+            .slots
+            .get_mut(&slot_id)
+            .and_then(|s| s.process.as_mut())
+        {
             process.idle_after = process.idle_after.max(since);
             process.outstanding = process
                 .outstanding
@@ -338,7 +343,9 @@ impl Machine {
         found: InTranscript,
     ) {
         let slot = self.slot_of(id).filter(|slot| *slot == delivery.place.slot);
-        let state = slot.and_then(|slot| self.slots.get(&slot)).map(|s| &s.state);
+        let state = slot
+            .and_then(|slot| self.slots.get(&slot))
+            .map(|s| &s.state);
         if let (Some(slot), Some(State::Hosting(_, Turn::Running(running)))) = (slot, state) {
             let asked = running.ours.as_ref().map(|(ours, _)| *ours) == Some(delivery);
             if asked && running.doubt.is_some() {

@@ -68,7 +68,10 @@ impl Machine {
         {
             let was_live = session.record.seat.take().is_some();
             session.record.was_live |= was_live && !adopted;
-            check = session.prompt.as_ref().is_some_and(|p| p.delivery.is_some());
+            check = session
+                .prompt
+                .as_ref()
+                .is_some_and(|p| p.delivery.is_some());
             if session.prompt.is_some() {
                 session.record.order.get_or_insert(order);
                 session.checking = check.then_some(IfAbsent::Redeliver);

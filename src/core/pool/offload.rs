@@ -56,9 +56,8 @@ impl Machine {
 
     pub(super) fn advance_clearing(&mut self, slot_id: SlotId) -> bool {
         let now = self.now;
-        let durable = |submission: &Submission| {
-            self.book.is_durable(submission.wait) || self.book.is_clean()
-        };
+        let durable =
+            |submission: &Submission| self.book.is_durable(submission.wait) || self.book.is_clean();
         let Some(slot) = self.slots.get(&slot_id) else {
             return false;
         };
@@ -82,13 +81,19 @@ impl Machine {
             return true;
         }
         if look_at <= now {
-            if let Some(State::Clearing(submission)) = self.slots.get_mut(&slot_id).map(|s| &mut s.state) {
+            if let Some(State::Clearing(submission)) =
+                self.slots.get_mut(&slot_id).map(|s| &mut s.state)
+            {
                 submission.look_at = now.plus(LOOK);
             }
             self.look(slot_id);
         }
         self.wake_at(give_up_at);
-        self.wake_at(if look_at > now { look_at } else { now.plus(LOOK) });
+        self.wake_at(if look_at > now {
+            look_at
+        } else {
+            now.plus(LOOK)
+        });
         false
     }
 
@@ -106,9 +111,8 @@ impl Machine {
         submission.from.clone_from(&process.uuid);
         submission.begun_at = now;
         submission.look_at = now.plus(LOOK);
-        let clear_first = !process.pending.is_empty();
         let number = process.number();
-        self.type_into(slot_id, number, Typing::Clear { clear_first });
+        self.type_into(slot_id, number, Typing::Clear);
         true
     }
 

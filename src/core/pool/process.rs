@@ -119,8 +119,15 @@ impl Machine {
         let Some(slot) = self.slots.get_mut(&id) else {
             return false;
         };
-        let (State::Spawning { launch, until, resume, stuck }, Some(process)) =
-            (&slot.state, &mut slot.process)
+        let (
+            State::Spawning {
+                launch,
+                until,
+                resume,
+                stuck,
+            },
+            Some(process),
+        ) = (&slot.state, &mut slot.process)
         else {
             return false;
         };
@@ -261,18 +268,31 @@ impl Machine {
         let process = slot.process.take();
         let session = slot.session();
         let lived = process.and_then(|p| p.ready_at).map(|at| now.since(at));
-        let launch = Launch { session: slot.launching() };
+        let launch = Launch {
+            session: slot.launching(),
+        };
         let state = std::mem::replace(&mut slot.state, State::Empty { at: now, launch });
         if let State::Ending { at, .. } = state {
             slot.state = State::Empty { at, launch };
         } else {
             let proven = lived.is_some_and(|lived| lived >= PROVEN);
-            slot.failures = if proven { 1 } else { slot.failures.saturating_add(1) };
+            slot.failures = if proven {
+                1
+            } else {
+                slot.failures.saturating_add(1)
+            };
             let at = now.plus(pause_after(slot.failures));
-            slot.state = State::Empty { at, launch: Launch::default() };
+            slot.state = State::Empty {
+                at,
+                launch: Launch::default(),
+            };
             slot.problem = Some(text_of(how));
             let gave_up = slot.failures == CEILING;
-            self.log(Fact::ProcessEnded { place, session, how: text_of(how) });
+            self.log(Fact::ProcessEnded {
+                place,
+                session,
+                how: text_of(how),
+            });
             if gave_up {
                 self.log(Fact::GaveUp { slot: place.slot });
             }

@@ -26,15 +26,25 @@ const fn is_accent(char: char) -> bool {
     matches!(char, '\u{300}'..='\u{36f}')
 }
 
-/// Characters that composing, or dropping the invisible, may change: letters with accents of the Latin, Greek, Cyrillic,
-/// Hangul and Indic blocks, marks, joiners and compatibility forms. What is left (CJK, emoji) stays as it is.
+/// Characters that composing, or dropping the invisible, may change: letters with accents, marks, joiners and
+/// compatibility forms. What is left (plain Cyrillic, CJK, emoji) stays as it is.
 const fn may_change(char: char) -> bool {
-    matches!(
+    let plain_cyrillic =
+        matches!(char, '\u{410}'..='\u{44f}') && !matches!(char, '\u{419}' | '\u{439}');
+    let composed = matches!(
         char,
-        '\u{80}'..='\u{1fff}' | '\u{2000}'..='\u{206f}' | '\u{20d0}'..='\u{20ff}' | '\u{2100}'..='\u{214f}'
-        | '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fb00}'..='\u{fb4f}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{e0fff}'
-    )
+        '\u{80}'..='\u{206f}'
+            | '\u{20d0}'..='\u{20ff}'
+            | '\u{2100}'..='\u{214f}'
+            | '\u{3040}'..='\u{30ff}'
+            | '\u{ac00}'..='\u{d7a3}'
+            | '\u{e000}'..='\u{faff}'
+            | '\u{fb00}'..='\u{fb4f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e0fff}'
+    );
+    composed && !plain_cyrillic
 }
 
 #[cfg(test)]
@@ -53,6 +63,8 @@ mod tests {
             ("👩\u{200d}💻 ok", "👩💻 ok", true),
             ("漢字", "漢字", true),
             ("漢字", "漢", false),
+            ("мой дом", "мои\u{306} дом", true),
+            ("мой дом", "мой сад", false),
             ("do it", "do that", false),
             ("do it 1", "do it 2", false),
             ("", "x", false),

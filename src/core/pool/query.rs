@@ -31,7 +31,11 @@ impl Machine {
         let unknown = || Refusal::UnknownSession(reference.to_owned());
         let (low, high) = SessionId::range(reference).ok_or_else(unknown)?;
         let visible = |session: &&Session| !session.is_hidden();
-        let mut found = self.sessions.range(low..=high).map(|(_, s)| s).filter(visible);
+        let mut found = self
+            .sessions
+            .range(low..=high)
+            .map(|(_, s)| s)
+            .filter(visible);
         let first = found.next().ok_or_else(unknown)?;
         match found.count() {
             0 => Ok(first.id()),
@@ -117,27 +121,18 @@ impl Machine {
     /// Every slot.
     #[must_use]
     pub fn slots(&self) -> Vec<SlotView> {
-        let excess = self.excess();
-        let staying = self.slots.len().saturating_sub(excess);
-        let mut left = staying;
-        self.slots
-            .values()
-            .map(|slot| {
-                let stays = !slot.leaving && left > 0;
-                left = left.saturating_sub(usize::from(stays));
-                SlotView {
-                    slot: slot.id,
-                    state: slot.shown(),
-                    place: slot.place(),
-                    pid: slot.process.as_ref().and_then(|p| p.pid),
-                    session: slot.session().or(slot.launching()),
-                    uuid: slot.process.as_ref().and_then(|p| p.uuid.clone()),
-                    leaving: slot.leaving,
-                    failures: slot.failures,
-                    problem: slot.problem.clone(),
-                }
-            })
-            .collect()
+        let slots = self.slots.values().map(|slot| SlotView {
+            slot: slot.id,
+            state: slot.shown(),
+            place: slot.place(),
+            pid: slot.process.as_ref().and_then(|p| p.pid),
+            session: slot.session().or(slot.launching()),
+            uuid: slot.process.as_ref().and_then(|p| p.uuid.clone()),
+            leaving: slot.leaving,
+            failures: slot.failures,
+            problem: slot.problem.clone(),
+        });
+        slots.collect()
     }
 
     /// How the pool is.
@@ -309,7 +304,12 @@ impl Machine {
         let by_id = children.get(&session.id().to_string());
         let uuid = session.record.uuid.as_ref();
         let by_uuid = uuid.and_then(|uuid| children.get(uuid.as_str()));
-        let mut found: Vec<SessionId> = by_id.into_iter().chain(by_uuid).flatten().copied().collect();
+        let mut found: Vec<SessionId> = by_id
+            .into_iter()
+            .chain(by_uuid)
+            .flatten()
+            .copied()
+            .collect();
         found.sort_by_key(|id| self.sessions.get(id).map(|s| (s.record.created_at, *id)));
         found.dedup();
         found
@@ -320,7 +320,11 @@ impl Machine {
         // A session may be named by its id or by claude's; its children may use the other one.
         let named = self.sessions.values().find(|session| {
             session.id().to_string() == parent
-                || session.record.uuid.as_ref().is_some_and(|u| u.as_str() == parent)
+                || session
+                    .record
+                    .uuid
+                    .as_ref()
+                    .is_some_and(|u| u.as_str() == parent)
         });
         let mut open = match named {
             Some(session) => self.children_of(session, children),
@@ -335,7 +339,10 @@ impl Machine {
                 open.extend(self.children_of(session, children));
             }
         }
-        found.iter().filter_map(|id| self.sessions.get(id)).collect()
+        found
+            .iter()
+            .filter_map(|id| self.sessions.get(id))
+            .collect()
     }
 
     /// Everything below a session that is not archived, itself left out.

@@ -118,9 +118,9 @@ impl Machine {
             Err(refusal) => return self.refuse(ticket, refusal),
         };
         match self.status_of(id) {
-            Status::Archived => self.actions.push(Action::Notify(Notice::Unarchived {
-                session: id,
-            })),
+            Status::Archived => self
+                .actions
+                .push(Action::Notify(Notice::Unarchived { session: id })),
             Status::Error => {}
             _ => return self.refuse(ticket, Refusal::NotArchived),
         }
@@ -202,12 +202,21 @@ impl Machine {
     /// Pins that end, and archived sessions that go, at their time; whether one did.
     pub(super) fn ring_alarms(&mut self) -> bool {
         let mut rang = false;
-        while let Some((at, id)) = self.alarms.first().copied().filter(|(at, _)| *at <= self.now) {
+        while let Some((at, id)) = self
+            .alarms
+            .first()
+            .copied()
+            .filter(|(at, _)| *at <= self.now)
+        {
             self.alarms.remove(&(at, id));
             let Some(session) = self.sessions.get_mut(&id) else {
                 continue;
             };
-            if session.record.pinned_until.is_some_and(|until| until <= self.now) {
+            if session
+                .record
+                .pinned_until
+                .is_some_and(|until| until <= self.now)
+            {
                 session.record.pinned_until = None;
                 session.withdraw_load();
                 self.mark(id);

@@ -1,13 +1,12 @@
 //! Bringing a session into a fresh slot: a new one begins there, one that has a past is resumed.
 
-use super::action::{Action, Typing};
+use super::action::{Action, ReplaceReason, Typing};
 use super::event::{InBox, Inspection};
 use super::id::{ClaudeUuid, SessionId, SlotId};
 use super::machine::Machine;
 use super::record::Seat;
 use super::slot::{Process, State, Submission, Turn};
 use super::status::Readiness;
-use super::action::ReplaceReason;
 use std::time::Duration;
 
 /// How long a conversation may take to come back.
@@ -94,9 +93,8 @@ impl Machine {
             let number = process.number();
             submission.to_send = false;
             submission.sent_at = Some(now);
-            let clear_first = !process.pending.is_empty();
             let Some(uuid) = uuid else { return false };
-            self.type_into(slot_id, number, Typing::Resume { uuid, clear_first });
+            self.type_into(slot_id, number, Typing::Resume(uuid));
             return true;
         }
         let look_at = submission.look_at;
@@ -106,7 +104,11 @@ impl Machine {
             self.look(slot_id);
         }
         self.wake_at(give_up_at);
-        self.wake_at(if look_at > now { look_at } else { now.plus(LOOK) });
+        self.wake_at(if look_at > now {
+            look_at
+        } else {
+            now.plus(LOOK)
+        });
         false
     }
 

@@ -90,7 +90,9 @@ impl Machine {
             build != Some(self.settings.build)
         };
         let fitting = self.slots.values().filter(fits);
-        fitting.min_by_key(|slot| (outdated(slot), slot.id)).map(|s| s.id)
+        fitting
+            .min_by_key(|slot| (outdated(slot), slot.id))
+            .map(|s| s.id)
     }
 
     /// Any slot of the pool will do for it.
@@ -112,10 +114,14 @@ impl Machine {
             };
             return true;
         }
-        let outdated = |slot: &&Slot| slot.process.as_ref().map(|p| p.build) == Some(self.settings.build);
+        let outdated =
+            |slot: &&Slot| slot.process.as_ref().map(|p| p.build) == Some(self.settings.build);
         let fresh = |slot: &&Slot| matches!(slot.state, State::Fresh) && !slot.leaving;
         let fresh = self.slots.values().filter(fresh);
-        let Some(slot) = fresh.min_by_key(|slot| (outdated(slot), slot.id)).map(|s| s.id) else {
+        let Some(slot) = fresh
+            .min_by_key(|slot| (outdated(slot), slot.id))
+            .map(|s| s.id)
+        else {
             return false;
         };
         self.replace_for(slot, ReplaceReason::OtherPlace, launch);
@@ -224,7 +230,8 @@ impl Machine {
             free && !slot.leaving
         });
         let free = free.min_by_key(|slot| (rank(slot), Reverse(slot.id)));
-        free.map(|slot| slot.id).or_else(|| self.victim().map(|(_, slot)| slot))
+        free.map(|slot| slot.id)
+            .or_else(|| self.victim().map(|(_, slot)| slot))
     }
 
     /// Has a slot leave the pool.
@@ -245,7 +252,10 @@ impl Machine {
     /// Replaces fresh slots that are outdated, one at a time, and those that were started for a session that does not
     /// need them any more.
     fn replace_unusable(&mut self) -> bool {
-        let under_way = self.slots.values().any(|slot| slot.process.is_none() || slot.launching_now());
+        let under_way = self
+            .slots
+            .values()
+            .any(|slot| slot.process.is_none() || slot.launching_now());
         let found = self.slots.values().find_map(|slot| {
             let process = slot.process.as_ref()?;
             if slot.leaving || !matches!(slot.state, State::Fresh) {
@@ -269,7 +279,9 @@ impl Machine {
     }
 
     pub(super) fn unseat(&mut self, id: SessionId) {
-        let place = self.slot_of(id).and_then(|slot| self.slots.get(&slot)?.place());
+        let place = self
+            .slot_of(id)
+            .and_then(|slot| self.slots.get(&slot)?.place());
         if let Some(session) = self.sessions.get_mut(&id) {
             session.record.seat = None;
             if let Some(prompt) = &mut session.prompt

@@ -166,10 +166,6 @@ impl Process {
         !under_way
     }
 
-    pub(super) const fn looking_until(&self) -> Option<Timestamp> {
-        self.looking
-    }
-
     pub(super) fn end_look(&mut self, seen: Option<&Inspection>) {
         self.looking = None;
         if let Some(seen) = seen {
@@ -289,7 +285,10 @@ pub(super) struct Launch {
 #[derive(Clone, Debug)]
 pub(super) enum State {
     /// No process. One is started then.
-    Empty { at: Timestamp, launch: Launch },
+    Empty {
+        at: Timestamp,
+        launch: Launch,
+    },
     /// A process that is not ready yet.
     Spawning {
         launch: Launch,

@@ -1,12 +1,11 @@
 //! Stopping: a turn is interrupted only when it is seen to be under way, and looked at after; a request that still waits
 //! is taken out of the queue.
 
-use super::action::Typing;
+use super::action::{Action, Typing};
 use super::book::Owed;
 use super::event::{InBox, Inspection};
 use super::id::{SessionId, SlotId, Ticket};
 use super::machine::Machine;
-use super::action::Action;
 use super::notice::Notice;
 use super::refusal::Refusal;
 use super::session::{Purpose, Stopping};
@@ -53,7 +52,8 @@ impl Machine {
 
     /// Sessions that were to stop and have, or will not; whether there were any.
     pub(super) fn resolve_stops(&mut self) -> bool {
-        let stops = |s: &super::session::Session| s.stopping.as_ref().map(|stop| (s.id(), stop.until));
+        let stops =
+            |s: &super::session::Session| s.stopping.as_ref().map(|stop| (s.id(), stop.until));
         let stopping: Vec<_> = self.sessions.values().filter_map(stops).collect();
         let mut moved = false;
         for (id, until) in stopping {

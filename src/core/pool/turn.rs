@@ -135,7 +135,11 @@ impl Machine {
             running.look_at = now.plus(LOOK);
             self.look(slot_id);
         }
-        self.wake_at(if look_at > now { look_at } else { now.plus(LOOK) });
+        self.wake_at(if look_at > now {
+            look_at
+        } else {
+            now.plus(LOOK)
+        });
         self.advance_stop(slot_id, id)
     }
 
@@ -172,8 +176,8 @@ impl Machine {
             return;
         };
         running.doubt = None;
-        let believed = process.registry.readiness == Readiness::Idle
-            && now.since(running.since) >= BELIEVED;
+        let believed =
+            process.registry.readiness == Readiness::Idle && now.since(running.since) >= BELIEVED;
         if found == InTranscript::Answered || believed {
             self.end_turn(slot_id, now);
         }
@@ -220,7 +224,11 @@ impl Machine {
         if is_new && process.was_in(&uuid) && !by_registry {
             return;
         }
-        let before = if is_new { process.enter(uuid.clone()) } else { None };
+        let before = if is_new {
+            process.enter(uuid.clone())
+        } else {
+            None
+        };
         let State::Hosting(id, _) = slot.state else {
             return;
         };
@@ -299,7 +307,10 @@ impl Machine {
             Readiness::Busy | Readiness::Waiting { .. } => self.begin_turn(slot_id, seen.since),
             Readiness::Idle => {
                 // It is idle, whatever it says since when.
-                let process = self.slots.get_mut(&slot_id).and_then(|s| s.process.as_mut());
+                let process = self
+                    .slots
+                    .get_mut(&slot_id)
+                    .and_then(|s| s.process.as_mut());
                 if let Some(process) = process {
                     process.believe_idle();
                 }
@@ -329,7 +340,9 @@ impl Machine {
             Some(_) if running.doubt.is_some() => {}
             Some((delivery, text)) => {
                 running.doubt = Some(now);
-                running.look_at = running.look_at.min(running.since.plus(BELIEVED).max(now.plus(SETTLE)));
+                running.look_at = running
+                    .look_at
+                    .min(running.since.plus(BELIEVED).max(now.plus(SETTLE)));
                 let uuid = self.sessions.get(&id).and_then(|s| s.record.uuid.clone());
                 self.actions.push(Action::CheckTranscript {
                     session: id,
@@ -360,7 +373,10 @@ impl Machine {
         let State::Hosting(id, turn) = &slot.state else {
             return;
         };
-        let (id, by_a_person) = (*id, quiet && matches!(turn, Turn::Quiet { .. } | Turn::Running(_)));
+        let (id, by_a_person) = (
+            *id,
+            quiet && matches!(turn, Turn::Quiet { .. } | Turn::Running(_)),
+        );
         if by_a_person && let Some(session) = self.sessions.get_mut(&id) {
             session.record.last_used_at = now;
             self.mark(id);

@@ -33,7 +33,10 @@ impl Machine {
         if self.waiters.len() >= MAX_WAITERS {
             return self.refuse(ticket, Refusal::TooManyWaiters);
         }
-        let session = match reference.map(|reference| self.resolve(reference)).transpose() {
+        let session = match reference
+            .map(|reference| self.resolve(reference))
+            .transpose()
+        {
             Ok(session) => session,
             Err(refusal) => return self.refuse(ticket, refusal),
         };
