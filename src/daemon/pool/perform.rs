@@ -78,7 +78,7 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             if let Some(process) = pool.process_of(place) {
                 let script = Script {
                     number: number.0,
-                    steps: typing::steps(&typing),
+                    steps: typing::steps(&typing, process.pending()),
                     hold_input: typing::holds_input(&typing),
                 };
                 process.tell(ToHost::Type(script));

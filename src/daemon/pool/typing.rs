@@ -9,14 +9,13 @@ const ESCAPE: &[u8] = b"\x1b";
 /// Between the last character of a command and Enter: the client first looks up which command it is.
 const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
 
-/// The steps of a script.
-pub(super) fn steps(typing: &Typing) -> Vec<Step> {
+/// The steps of a script. `pending` is what stands in the box: emptying it takes half a second, so what is empty is left.
+pub(super) fn steps(typing: &Typing, pending: &str) -> Vec<Step> {
+    let into_box = |steps| if pending.trim().is_empty() { steps } else { after_emptying(steps) };
     let steps = match typing {
-        Typing::Prompt { text, clear_first } => after(*clear_first, delivery(text)),
-        Typing::Clear { clear_first } => after(*clear_first, command("/clear")),
-        Typing::Resume { uuid, clear_first } => {
-            after(*clear_first, command(&format!("/resume {}", uuid.as_str())))
-        }
+        Typing::Prompt(text) => into_box(delivery(text)),
+        Typing::Clear => into_box(command("/clear")),
+        Typing::Resume(uuid) => into_box(command(&format!("/resume {}", uuid.as_str()))),
         Typing::Submit => prompt::submit_steps(),
         Typing::Interrupt | Typing::CloseRewind => vec![prompt::Step::Write(ESCAPE.to_vec())],
         Typing::EmptyBox => prompt::clear_steps(),
@@ -45,12 +44,8 @@ fn command(text: &str) -> Vec<prompt::Step> {
     steps
 }
 
-fn after(clear_first: bool, steps: Vec<prompt::Step>) -> Vec<prompt::Step> {
-    let mut all = if clear_first {
-        prompt::clear_steps()
-    } else {
-        Vec::new()
-    };
+fn after_emptying(steps: Vec<prompt::Step>) -> Vec<prompt::Step> {
+    let mut all = prompt::clear_steps();
     all.extend(steps);
     all
 }
@@ -69,33 +64,29 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    fn written(typing: &Typing) -> Vec<String> {
+    fn written(typing: &Typing, pending: &str) -> Vec<String> {
         let text = |step: Step| match step {
             Step::Write(bytes) => String::from_utf8(bytes).expect("is text"),
             Step::Pause(ms) => format!("{ms} ms"),
         };
-        steps(typing).into_iter().map(text).collect()
+        steps(typing, pending).into_iter().map(text).collect()
     }
 
     #[test]
-    fn a_prompt_is_pasted_and_submitted_alone() {
-        let prompt = |text: &str, clear_first| Typing::Prompt {
-            text: Arc::from(text),
-            clear_first,
-        };
-        let plain = written(&prompt("a b", false));
+    fn a_prompt_is_pasted_and_submitted_alone_into_an_empty_box() {
+        let prompt = Typing::Prompt(Arc::from("a b"));
+        let plain = written(&prompt, "\u{a0}");
         assert_eq!(plain[0], "\x1b[200~a b\x1b[201~");
         assert_eq!(plain.last().map(String::as_str), Some("\r"));
-        let cleared = written(&prompt("a b", true));
+        let cleared = written(&prompt, "half");
         assert!(cleared.len() > plain.len() && cleared.ends_with(&plain));
     }
 
     #[test]
     fn commands_and_keys() {
-        let clear = Typing::Clear { clear_first: false };
-        assert_eq!(written(&clear), ["/clear", "120 ms", "\r"]);
-        assert_eq!(written(&Typing::Submit), ["\r"]);
-        assert_eq!(written(&Typing::Interrupt), ["\x1b"]);
+        assert_eq!(written(&Typing::Clear, ""), ["/clear", "120 ms", "\r"]);
+        assert_eq!(written(&Typing::Submit, "x"), ["\r"]);
+        assert_eq!(written(&Typing::Interrupt, "x"), ["\x1b"]);
         assert!(!holds_input(&Typing::Interrupt) && holds_input(&Typing::Submit));
     }
 }
