@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod env;
 pub mod failure;
 pub mod help;
+pub mod host;
 pub mod init;
 pub mod list;
 pub mod login;
@@ -47,6 +48,9 @@ use std::io::Write as _;
 /// Runs the command that the process was given; the result is the exit code.
 #[must_use]
 pub fn main() -> u8 {
+    if let Some(code) = host::early() {
+        return code;
+    }
     let outcome = match pool::called(std::env::args_os().collect()) {
         pool::Called::Client(Ok(pool)) => pool::run(&pool),
         // The exit codes of a pool's client are 0 and 1.

@@ -20,14 +20,12 @@ const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
 const BETWEEN_WRITES: Duration = Duration::from_millis(60);
 /// A paste that is the path of a picture attaches the picture in its place; one that is half of such a path does not.
 const PICTURES: &[&str] = &[".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"];
-/// How often a key is pressed in one write.
-const BURST: usize = 60;
-/// Bursts of each key: 240 presses empty 120 shown lines on either side of the cursor.
-const BURSTS: usize = 4;
+/// How often a key is pressed in one write, so that two that arrive as one are still key presses.
+const BURST: usize = 25;
 
 const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
-const CTRL_K: u8 = 0x0b;
+const CTRL_E: u8 = 0x05;
 const CTRL_U: u8 = 0x15;
 const ENTER: &[u8] = b"\r";
 
@@ -71,16 +69,19 @@ pub fn restore_steps(text: &str) -> Vec<Step> {
     vec![Step::Write(bytes)]
 }
 
-/// Empties the box, wherever the cursor is in it. Nothing happens to an empty one. Who reads the box afterwards and
-/// finds text does it again.
+/// Empties the box in which `shown` stands. Who reads the box afterwards and finds text does it again: a client that is
+/// slow to read may get several writes as one, which it takes for pasted text. All that is lost then is time: it drops
+/// these characters (Ctrl-K, which would help where the cursor is not at the end, becomes a line break).
 #[must_use]
-pub fn clear_steps() -> Vec<Step> {
-    let mut steps = Vec::with_capacity(4 * BURSTS);
-    for key in [CTRL_U, CTRL_K] {
-        for _ in 0..BURSTS {
-            steps.push(Step::Write(vec![key; BURST]));
-            steps.push(Step::Pause(BETWEEN_WRITES));
-        }
+pub fn clear_steps(shown: &str) -> Vec<Step> {
+    let lines = shown.lines().count().max(1);
+    let mut presses = 2 * lines + 1;
+    let mut steps = vec![Step::Write(vec![CTRL_E]), Step::Pause(BETWEEN_WRITES)];
+    while presses > 0 {
+        let burst = presses.min(BURST);
+        presses -= burst;
+        steps.push(Step::Write(vec![CTRL_U; burst]));
+        steps.push(Step::Pause(BETWEEN_WRITES));
     }
     steps
 }

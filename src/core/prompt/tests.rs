@@ -161,11 +161,17 @@ fn a_delivery_pastes_small_pieces_waits_and_presses_enter_alone() {
         "no picture is attached"
     );
     assert_eq!(restore_steps(" \n"), [], "nothing to put back");
-    for step in clear_steps() {
-        if let Step::Write(bytes) = step {
-            assert!(bytes.len() <= 60 && bytes.windows(2).all(|pair| pair[0] == pair[1]));
+    let presses = |shown: &str| {
+        let mut presses = 0;
+        for step in clear_steps(shown) {
+            if let Step::Write(bytes) = step {
+                assert!(bytes.len() <= 25 && bytes.windows(2).all(|pair| pair[0] == pair[1]));
+                presses += bytes.iter().filter(|byte| **byte == 0x15).count();
+            }
         }
-    }
+        presses
+    };
+    assert_eq!((presses("one"), presses("a\nb"), presses(&"x\n".repeat(40))), (3, 5, 81));
 }
 
 proptest! {

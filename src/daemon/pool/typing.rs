@@ -9,16 +9,16 @@ const ESCAPE: &[u8] = b"\x1b";
 /// Between the last character of a command and Enter: the client first looks up which command it is.
 const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
 
-/// The steps of a script. `pending` is what stands in the box: emptying it takes half a second, so what is empty is left.
+/// The steps of a script. `pending` is what stands in the box: emptying it takes time, so what is empty is left.
 pub(super) fn steps(typing: &Typing, pending: &str) -> Vec<Step> {
-    let into_box = |steps| if pending.trim().is_empty() { steps } else { after_emptying(steps) };
+    let into_box = |steps| if pending.trim().is_empty() { steps } else { after_emptying(pending, steps) };
     let steps = match typing {
         Typing::Prompt(text) => into_box(delivery(text)),
         Typing::Clear => into_box(command("/clear")),
         Typing::Resume(uuid) => into_box(command(&format!("/resume {}", uuid.as_str()))),
         Typing::Submit => prompt::submit_steps(),
         Typing::Interrupt | Typing::CloseRewind => vec![prompt::Step::Write(ESCAPE.to_vec())],
-        Typing::EmptyBox => prompt::clear_steps(),
+        Typing::EmptyBox => prompt::clear_steps(pending),
         Typing::PutBack(text) => prompt::restore_steps(text),
     };
     steps.into_iter().map(step).collect()
@@ -44,8 +44,8 @@ fn command(text: &str) -> Vec<prompt::Step> {
     steps
 }
 
-fn after_emptying(steps: Vec<prompt::Step>) -> Vec<prompt::Step> {
-    let mut all = prompt::clear_steps();
+fn after_emptying(pending: &str, steps: Vec<prompt::Step>) -> Vec<prompt::Step> {
+    let mut all = prompt::clear_steps(pending);
     all.extend(steps);
     all
 }
