@@ -13,6 +13,8 @@ pub mod agent;
 #[cfg(feature = "full")]
 pub mod claude_api;
 #[cfg(feature = "full")]
+pub mod commands;
+#[cfg(feature = "full")]
 pub mod creds;
 #[cfg(feature = "full")]
 pub mod foreign;
@@ -21,6 +23,8 @@ pub mod inbox;
 #[cfg(feature = "full")]
 pub mod overlay;
 #[cfg(feature = "full")]
+pub mod registry;
+#[cfg(feature = "full")]
 pub mod service;
 #[cfg(feature = "full")]
 pub mod shells;
@@ -28,3 +32,5 @@ pub mod shells;
 pub mod simulated;
 #[cfg(feature = "full")]
 pub mod store;
+#[cfg(feature = "full")]
+pub mod transcripts;

@@ -17,6 +17,17 @@ pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 
+/// What a slot's hooks run; in the environment of every claude of a pool.
+pub const HOOK_PROGRAM: &str = "CCP_HOOK_PROGRAM";
+/// The socket that a slot's hooks report to.
+pub const HOOK_SOCKET: &str = "CCP_HOOK_SOCKET";
+/// By what the reports of one slot are told from others; secret.
+pub const HOOK_TOKEN: &str = "CCP_HOOK_TOKEN";
+/// The directory of the pool that a claude belongs to.
+pub const CLAUDE_POOL_DIR: &str = "CLAUDE_POOL_DIR";
+/// The session of the pool that a claude was started for, where it was started for one.
+pub const CLAUDE_POOL_SESSION_ID: &str = "CLAUDE_POOL_SESSION_ID";
+
 /// The directory claude keeps everything in.
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 /// The directory claude keeps its plugin store in; set to the base's, so that plugin paths are the same everywhere.
