@@ -215,6 +215,14 @@ pub(super) struct Blueprint {
     umask: u32,
 }
 
+impl std::fmt::Debug for Blueprint {
+    /// Without the environment, in which people keep secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Blueprint");
+        shown.field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Blueprint {
     /// As the machine knows it.
     pub(super) fn settings(&self) -> Settings {
