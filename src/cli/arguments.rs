@@ -109,6 +109,12 @@ pub enum Command {
     },
     /// Keep interactive claude sessions warm, and use them from programs.
     Pool(super::pool::arguments::Pool),
+    /// Serve a session pool to a program that speaks MCP, over standard input and output.
+    Mcp {
+        /// Which pool.
+        #[arg(long, value_name = "NAME", default_value = crate::contract::paths::pool::DEFAULT_POOL)]
+        pool: String,
+    },
     /// Print the daemon's log.
     Logs(Logs),
     /// Show the whole product in a throw-away home: no login, no network.

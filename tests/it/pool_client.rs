@@ -6,6 +6,8 @@
 
 mod begin;
 mod commands;
+mod installing;
+mod mcp;
 mod remote;
 mod streams;
 mod terminal;
