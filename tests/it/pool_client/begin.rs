@@ -112,6 +112,40 @@ fn a_pool_begins_from_nothing_and_goes_on_when_asked_again() {
 }
 
 #[test]
+fn two_that_begin_the_same_pool_at_once_find_one_daemon() {
+    let stage = Stage::new();
+    let program = stage_with_daemon(&stage);
+    let mut both: Vec<ccp_standin::Running> = (0..2)
+        .map(|_| {
+            let mut command = stage.command("ccp", &["pool", "init"]);
+            command.env("CLAUDE_POOL_DAEMON", &program);
+            ccp_standin::Running::start(command).expect("starts")
+        })
+        .collect();
+    for running in &mut both {
+        let output = running.output(super::BOUND).expect("ends");
+        assert_eq!(output.code, 0, "{output:?}");
+    }
+    assert_eq!(stage.ok(&["destroy", "--confirm"]), "ok\n");
+}
+
+#[test]
+fn a_pool_that_was_noted_elsewhere_begins_at_its_own_place() {
+    let stage = Stage::new();
+    let pools = stage.path().join(".claude-pool/pools.json");
+    fs::create_dir_all(pools.parent().expect("has one")).expect("creates");
+    let noted = json!({"default": {"socket": stage.path().join("gone.sock"), "colour": "red"}});
+    fs::write(&pools, noted.to_string()).expect("writes");
+    assert_eq!(init(&stage, &[]).code, 0);
+    let socket = stage.pool_dir("default").join("api.sock");
+    assert_eq!(
+        read(pools),
+        json!({"default": {"socket": socket, "colour": "red"}})
+    );
+    assert_eq!(stage.ok(&["destroy", "--confirm"]), "ok\n");
+}
+
+#[test]
 fn a_pool_whose_paths_are_too_long_for_sockets_works_all_the_same() {
     let dir = tempfile::Builder::new()
         .prefix("ccp")
