@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod env;
 pub mod failure;
 pub mod help;
+pub mod host;
 pub mod init;
 pub mod list;
 pub mod login;
@@ -46,6 +47,9 @@ use std::io::Write as _;
 /// Runs the command that the process was given; the result is the exit code.
 #[must_use]
 pub fn main() -> u8 {
+    if let Some(code) = host::early() {
+        return code;
+    }
     let command = match CommandLine::try_parse() {
         Ok(line) => line.command,
         Err(error) => {

@@ -93,13 +93,18 @@ mod tests {
             .collect();
         let members = tree(child.id(), "CCP_TREE_MARK", &mark).expect("looks");
         let found: HashSet<u32> = members.iter().map(|m| m.pid).collect();
-        assert!(pids.iter().all(|pid| found.contains(pid)), "{pids:?} in {found:?}");
+        assert!(
+            pids.iter().all(|pid| found.contains(pid)),
+            "{pids:?} in {found:?}"
+        );
         signal_child(child.id(), Signal::Kill);
         child.wait().expect("is reaped");
         // Without its root, by the mark alone.
         let marked = tree(child.id(), "CCP_TREE_MARK", &mark).expect("looks");
         assert!(marked.iter().any(|m| m.pid == pids[2]), "{marked:?}");
-        members.iter().for_each(|member| member.signal(Signal::Kill));
+        members
+            .iter()
+            .for_each(|member| member.signal(Signal::Kill));
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while members.iter().any(|member| member.runs()) {
             assert!(std::time::Instant::now() < deadline, "they ended");

@@ -54,7 +54,9 @@ impl Child {
             .stdout(again(&terminal)?)
             .stderr(terminal);
         limits::restore_in(&mut command);
-        let umask = program.umask.and_then(|mask| libc::mode_t::try_from(mask).ok());
+        let umask = program
+            .umask
+            .and_then(|mask| libc::mode_t::try_from(mask).ok());
         // SAFETY: `settle` makes system calls only; it allocates nothing and takes no lock.
         unsafe { command.pre_exec(move || settle(umask)) };
         let child = command.spawn().map_err(|e| cannot_start(&name, e))?;

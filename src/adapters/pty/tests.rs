@@ -15,7 +15,10 @@ struct Run {
 fn run(argv: &[&str]) -> Run {
     let program = Program {
         argv: argv.iter().map(OsString::from).collect(),
-        env: vec![("PATH".into(), "/usr/bin:/bin".into()), ("ODD".into(), "x".into())],
+        env: vec![
+            ("PATH".into(), "/usr/bin:/bin".into()),
+            ("ODD".into(), "x".into()),
+        ],
         cwd: PathBuf::from("/"),
         umask: Some(0o027),
     };
@@ -32,7 +35,11 @@ impl Run {
     /// Reads once, waiting for it; whether there will be more.
     fn read(&mut self) -> bool {
         let mut buffer = [0; 64 * 1024];
-        assert!(wait_readable(self.pty.as_fd(), BOUND).expect("waits"), "{:?}", self.text());
+        assert!(
+            wait_readable(self.pty.as_fd(), BOUND).expect("waits"),
+            "{:?}",
+            self.text()
+        );
         match self.pty.read(&mut buffer).expect("reads") {
             Read::Bytes(count) => self.output.extend_from_slice(&buffer[..count]),
             Read::Nothing => {}
@@ -87,20 +94,29 @@ fn a_program_starts_as_after_a_login() {
     #[cfg(target_os = "linux")]
     {
         let session = text.lines().find_map(|l| l.strip_prefix("session "));
-        let (session, own) = session.and_then(|s| s.trim().split_once(' ')).expect("is said");
+        let (session, own) = session
+            .and_then(|s| s.trim().split_once(' '))
+            .expect("is said");
         assert_eq!(session, own, "it leads its session");
         assert!(text.contains("tty pts/") && text.contains("0027"), "{text}");
         // The fourth is the listing itself.
         assert!(text.contains("\n0 1 2 3 "), "{text}");
         let masks: Vec<&str> = text.lines().filter(|l| l.starts_with("Sig")).collect();
-        assert_eq!(masks, ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"]);
+        assert_eq!(
+            masks,
+            ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"]
+        );
     }
     assert_eq!(shell.end(), (Some(0), None));
 }
 
 #[test]
 fn a_new_size_is_told_and_asked_for() {
-    let mut shell = run(&["/bin/sh", "-c", "trap 'stty size' WINCH; echo up; while :; do sleep 0.02; done"]);
+    let mut shell = run(&[
+        "/bin/sh",
+        "-c",
+        "trap 'stty size' WINCH; echo up; while :; do sleep 0.02; done",
+    ]);
     shell.wait_for("up");
     shell.pty.resize(120, 40).expect("resizes");
     assert_eq!(shell.pty.size().expect("is told"), (120, 40));
@@ -111,7 +127,11 @@ fn a_new_size_is_told_and_asked_for() {
 
 #[test]
 fn a_flood_is_read_to_its_end() {
-    let mut flood = run(&["/bin/sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; printf over"]);
+    let mut flood = run(&[
+        "/bin/sh",
+        "-c",
+        "head -c 3000000 /dev/zero | tr '\\0' x; printf over",
+    ]);
     while flood.read() {}
     assert_eq!(flood.output.len(), 3_000_004);
     assert_eq!(flood.end(), (Some(0), None));
@@ -140,10 +160,15 @@ fn what_cannot_start_is_named() {
     };
     let start = |program: &Program| {
         let (_pty, slave) = Pty::open(80, 24).expect("opens");
-        Child::start(program, slave).expect_err("does not start").to_string()
+        Child::start(program, slave)
+            .expect_err("does not start")
+            .to_string()
     };
     let said = start(&program);
-    assert!(said.starts_with("cannot start /no/such/program: "), "{said}");
+    assert!(
+        said.starts_with("cannot start /no/such/program: "),
+        "{said}"
+    );
     program.cwd = PathBuf::from("/no/such/dir");
     let said = start(&program);
     assert!(said.starts_with("cannot start in /no/such/dir: "), "{said}");

@@ -25,6 +25,13 @@ pub const VERSION: u32 = 1;
 /// The oldest version that daemons of this program speak: their own and the one before.
 pub const OLDEST: u32 = 1;
 
+/// What to start, in a slot's directory: [`Launch`].
+pub const LAUNCH_FILE: &str = "launch.json";
+/// Who the host is, in a slot's directory: [`HostRecord`].
+pub const RECORD_FILE: &str = "host.json";
+/// Why a host did not start, in a slot's directory: a line of text, there only after a failure.
+pub const ERROR_FILE: &str = "host.error";
+
 /// Reports of hooks that a host keeps until a daemon has acknowledged them.
 pub const KEPT_REPORTS: usize = 256;
 /// The longest report of a hook, in bytes: claude's own limit on a prompt is far below.

@@ -47,16 +47,28 @@ const DIALOGS: &[(Dialog, &[&str])] = &[
     (Dialog::Login, &["Select login method"]),
     (Dialog::Onboarding, &["Choose the text style"]),
     (Dialog::Trust, &["I trust this folder", "No, exit"]),
-    (Dialog::Bypass, &["Bypass Permissions mode", "Yes, I accept"]),
+    (
+        Dialog::Bypass,
+        &["Bypass Permissions mode", "Yes, I accept"],
+    ),
     (Dialog::Hooks, &["Settings Warning", "Fix with Claude"]),
     (Dialog::Resume, &["Resume full session as-is"]),
-    (Dialog::Rewind, &["Rewind", "Restore the code and/or conversation", "Esc to cancel"]),
+    (
+        Dialog::Rewind,
+        &[
+            "Rewind",
+            "Restore the code and/or conversation",
+            "Esc to cancel",
+        ],
+    ),
 ];
 
 /// The dialog on a screen of these rows that has no input box.
 pub(super) fn dialog(rows: &[String]) -> Option<Dialog> {
     let shows = |words: &&str| rows.iter().any(|row| row.contains(*words));
-    let found = DIALOGS.iter().find(|(_, words)| words.iter().all(|w| shows(&w)));
+    let found = DIALOGS
+        .iter()
+        .find(|(_, words)| words.iter().all(|w| shows(&w)));
     found.map(|(dialog, _)| *dialog)
 }
 
@@ -119,7 +131,11 @@ const fn is_space(character: char) -> bool {
 /// A shell command is told by its glyph, which is part of what was typed.
 fn mode(row: &Row) -> String {
     let is_command = row.cells.first().is_some_and(|c| c.character == '!');
-    if is_command { "!".to_owned() } else { String::new() }
+    if is_command {
+        "!".to_owned()
+    } else {
+        String::new()
+    }
 }
 
 /// What was typed in a row: dim text is a suggestion.
@@ -135,7 +151,9 @@ fn typed(row: &Row) -> String {
 /// Dim text in an empty box, whose first character may stand under the cursor.
 fn is_placeholder(rows: &[&Row]) -> bool {
     let mut cells = rows.iter().flat_map(|row| row.cells.iter().skip(INDENT));
-    let under_cursor = cells.next().is_some_and(|cell| cell.style.has(Style::INVERSE));
+    let under_cursor = cells
+        .next()
+        .is_some_and(|cell| cell.style.has(Style::INVERSE));
     let mut rest = cells.filter(|cell| !is_space(cell.character) && cell.character != Cell::TAIL);
     let first = rest.next();
     under_cursor

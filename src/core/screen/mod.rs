@@ -13,9 +13,9 @@ mod modes;
 mod repaint;
 mod skim;
 mod terminal;
-mod utf8;
 #[cfg(test)]
 mod tests;
+mod utf8;
 
 pub use claude::Dialog;
 pub use history::{MAX_BYTES, MAX_LINES};
@@ -94,9 +94,15 @@ impl Screen {
     #[must_use]
     pub fn bottom(&self, rows: u16) -> String {
         let mut all: Vec<String> = self.rows().collect();
-        let length = all.iter().rposition(|r| !r.is_empty()).map_or(0, |at| at + 1);
+        let length = all
+            .iter()
+            .rposition(|r| !r.is_empty())
+            .map_or(0, |at| at + 1);
         all.truncate(length);
-        joined(all.into_iter().skip(length.saturating_sub(usize::from(rows))))
+        joined(
+            all.into_iter()
+                .skip(length.saturating_sub(usize::from(rows))),
+        )
     }
 
     /// The text in claude's input box; empty when there is none, or no box.

@@ -194,7 +194,10 @@ impl Terminal {
             }
             'G' | '`' => go_to_column(grid, count - 1),
             'H' | 'f' => grid.go(count - 1, number(params, 1).max(1) - 1),
-            'I' => go_to_column(grid, (cursor.col / TAB).saturating_add(count).saturating_mul(TAB)),
+            'I' => go_to_column(
+                grid,
+                (cursor.col / TAB).saturating_add(count).saturating_mul(TAB),
+            ),
             'Z' => go_to_column(grid, cursor.col.div_ceil(TAB).saturating_sub(count) * TAB),
             'J' => self.erase_display(first),
             'K' => erase_line(grid, first),
@@ -206,8 +209,7 @@ impl Terminal {
             'X' => {
                 let from = usize::from(cursor.col);
                 let style = cursor.style.erased();
-                grid.current()
-                    .erase(from, from + usize::from(count), style);
+                grid.current().erase(from, from + usize::from(count), style);
             }
             'b' => self.repeat(count),
             'd' => {
@@ -227,7 +229,11 @@ impl Perform for Terminal {
     fn print(&mut self, character: char) {
         let cursor = &self.grid().cursor;
         let drawn = cursor.graphics[usize::from(cursor.shifted)];
-        self.put(if drawn { line_graphic(character) } else { character });
+        self.put(if drawn {
+            line_graphic(character)
+        } else {
+            character
+        });
     }
 
     fn execute(&mut self, byte: u8) {
@@ -312,10 +318,7 @@ fn go_to_column(grid: &mut Grid, col: u16) {
 
 /// 0: from the cursor on, 1: up to and with it, 2: all of the line.
 fn erase_line(grid: &mut Grid, how: u16) {
-    let (col, style) = (
-        usize::from(grid.cursor.col),
-        grid.cursor.style.erased(),
-    );
+    let (col, style) = (usize::from(grid.cursor.col), grid.cursor.style.erased());
     let end = usize::from(grid.cols());
     match how {
         0 => grid.current().erase(col, end, style),

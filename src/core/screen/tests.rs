@@ -116,8 +116,14 @@ fn suggestions_are_not_what_was_typed() {
         ("done\x1b[7m \x1b[m", "done"),
         ("x\u{a0}", "x"),
         ("one\r\n  two\r\n\r\n  four", "one\ntwo\n\nfour"),
-        ("twenty-five letters these\r\n  and", "twenty-five letters these and"),
-        ("abcdefghijklmnopqrstuvwxyza\r\n  bcd", "abcdefghijklmnopqrstuvwxyzabcd"),
+        (
+            "twenty-five letters these\r\n  and",
+            "twenty-five letters these and",
+        ),
+        (
+            "abcdefghijklmnopqrstuvwxyza\r\n  bcd",
+            "abcdefghijklmnopqrstuvwxyzabcd",
+        ),
     ];
     for (line, expected) in rows {
         assert_eq!(boxed(line), expected, "{line:?}");
@@ -156,7 +162,11 @@ fn a_terminal_does_what_it_is_told() {
         ("\x1bMa", "a"),
     ];
     for (bytes, expected) in rows {
-        assert_eq!(screen(10, 4, bytes.as_bytes()).text(), *expected, "{bytes:?}");
+        assert_eq!(
+            screen(10, 4, bytes.as_bytes()).text(),
+            *expected,
+            "{bytes:?}"
+        );
     }
 }
 
@@ -169,7 +179,10 @@ fn lines_that_scrolled_off_are_kept_up_to_a_bound() {
     let text = screen.text();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), MAX_LINES + 49);
-    assert_eq!((lines[0], lines[lines.len() - 1]), ("line 2951", "line 4999"));
+    assert_eq!(
+        (lines[0], lines[lines.len() - 1]),
+        ("line 2951", "line 4999")
+    );
     let wide = "x".repeat(199);
     for _ in 0..3_000 {
         screen.feed(format!("{wide}\r\n").as_bytes());
@@ -187,7 +200,9 @@ fn a_flood_is_passed_over_without_a_difference() {
     let mut skimmed = screen(80, 24, &flood);
     flood.clear();
     for line in 0..40_000 {
-        flood.extend_from_slice(format!("line {line} of a flood, ünïcode\t{}\r\n", line % 7).as_bytes());
+        flood.extend_from_slice(
+            format!("line {line} of a flood, ünïcode\t{}\r\n", line % 7).as_bytes(),
+        );
     }
     skimmed.feed(b"calm\r\n".repeat(1_000).as_slice());
     followed.feed(b"calm\r\n".repeat(1_000).as_slice());
@@ -215,7 +230,10 @@ fn a_repaint_asks_nothing_and_names_nothing() {
     }
     let asks = |end: char| {
         let mut parts = shown.split("\x1b[").skip(1);
-        parts.any(|part| part.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).starts_with(end))
+        parts.any(|part| {
+            part.trim_start_matches(|c: char| !c.is_ascii_alphabetic())
+                .starts_with(end)
+        })
     };
     for end in ['c', 'n', 't', 'x'] {
         assert!(!asks(end), "ESC [ … {end} in {shown:?}");
@@ -227,12 +245,24 @@ fn modes_and_place_come_back_with_a_repaint() {
     let bytes = b"\x1b[?2004h\x1b[?1004h\x1b[?1006h\x1b[?1002h\x1b[?25l\x1b[>1u\x1b[>4;2m\x1b=\x1b[4 q\x1b[3;5Hx\x1b[?1049h\x1b[1;31malt";
     let painted = String::from_utf8(screen(20, 6, bytes).repaint()).expect("is text");
     for wanted in [
-        "\x1b[?2004h", "\x1b[?1004h", "\x1b[?1006h", "\x1b[?1002h", "\x1b[?25l", "\x1b[>1u", "\x1b[>4;2m", "\x1b=",
-        "\x1b[4 q", "\x1b[?1049h", "\x1b[?1000l",
+        "\x1b[?2004h",
+        "\x1b[?1004h",
+        "\x1b[?1006h",
+        "\x1b[?1002h",
+        "\x1b[?25l",
+        "\x1b[>1u",
+        "\x1b[>4;2m",
+        "\x1b=",
+        "\x1b[4 q",
+        "\x1b[?1049h",
+        "\x1b[?1000l",
     ] {
         assert!(painted.contains(wanted), "{wanted:?} in {painted:?}");
     }
-    assert!(painted.ends_with("\x1b[3;9H\x1b[0;1;31m\x1b(B\x1b)B\x0f"), "{painted:?}");
+    assert!(
+        painted.ends_with("\x1b[3;9H\x1b[0;1;31m\x1b(B\x1b)B\x0f"),
+        "{painted:?}"
+    );
 }
 
 #[test]

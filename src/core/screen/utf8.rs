@@ -33,7 +33,12 @@ impl Cut {
 
 /// How many bytes at the end are the beginning of a character.
 fn cut_at_end(bytes: &[u8]) -> usize {
-    let inside = bytes.iter().rev().take(3).take_while(|b| is_inside(**b)).count();
+    let inside = bytes
+        .iter()
+        .rev()
+        .take(3)
+        .take_while(|b| is_inside(**b))
+        .count();
     let Some(first) = bytes.len().checked_sub(inside + 1) else {
         return 0;
     };
