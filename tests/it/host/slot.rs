@@ -9,7 +9,9 @@ use ccp::contract::proto::host::{
     Step, ToHost,
 };
 use std::collections::VecDeque;
+use std::fs::Permissions;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,10 +34,11 @@ impl Slot {
     /// A directory without a host.
     pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let dir = tempfile::Builder::new()
+        let mut builder = tempfile::Builder::new();
+        builder
             .prefix("ccp")
-            .tempdir_in("/tmp")
-            .expect("a directory");
+            .permissions(Permissions::from_mode(0o700));
+        let dir = builder.tempdir_in("/tmp").expect("a directory");
         create_private_dir(&dir.path().join("slot")).expect("makes the slot");
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
