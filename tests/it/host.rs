@@ -1,15 +1,12 @@
 //! The host of a slot as a whole program, with shell scripts in the place of claude: what survives a daemon, what ends
 //! with whom, what people who are attached see.
 
-#[path = "host/slot.rs"]
 mod slot;
 
-#[path = "host/attached.rs"]
 mod attached;
-#[path = "host/ends.rs"]
 mod ends;
-#[path = "host/hooks.rs"]
 mod hooks;
+mod real;
 
 use ccp::adapters::procs::start_time;
 use ccp::contract::proto::host::{

@@ -1,18 +1,24 @@
 //! What ends with whom, and how.
 
-use super::slot::{Slot, pid_in, wait, wait_gone};
+#[cfg(target_os = "linux")]
+use super::slot::pid_in;
+use super::slot::{Slot, wait, wait_gone};
 use ccp::adapters::procs::children::{Signal, signal_child};
 use ccp::adapters::procs::start_time;
-use ccp::contract::proto::host::{Ended, FromHost, RECORD_FILE, ToHost};
+#[cfg(target_os = "linux")]
+use ccp::contract::proto::host::Ended;
+use ccp::contract::proto::host::{FromHost, RECORD_FILE, ToHost};
 use std::fs;
 
 /// Ends politely when it is asked to, and writes that down; leaves a child in its session, one that left it, and one
-/// that does not listen.
+/// that does not listen. For Linux: macOS has no `setsid`.
+#[cfg(target_os = "linux")]
 const FAMILY: &str = "trap 'echo asked > asked; exit 7' TERM HUP; sleep 600 & echo $! > child; \
                       setsid sh -c 'echo $$ > gone.tmp; mv gone.tmp gone; exec sleep 600' & \
                       sh -c \"trap '' TERM HUP; echo \\$\\$ > deaf.tmp; mv deaf.tmp deaf; while :; do sleep 0.1; done\" & \
                       echo up; while :; do sleep 0.02; done";
 
+#[cfg(target_os = "linux")]
 fn family(slot: &Slot) -> Vec<u32> {
     let mut pids: Vec<u32> = ["child", "gone", "deaf"]
         .map(|name| pid_in(&slot.path(name)))
@@ -21,6 +27,7 @@ fn family(slot: &Slot) -> Vec<u32> {
     pids
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_order_ends_claude_politely_and_all_it_started() {
     let mut slot = Slot::running(FAMILY);
@@ -50,6 +57,7 @@ fn an_order_ends_claude_politely_and_all_it_started() {
     assert!(!slot.slot_dir().join("host.sock").exists());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_host_that_is_asked_to_end_takes_claude_along() {
     let mut slot = Slot::running(FAMILY);
@@ -76,6 +84,7 @@ fn a_host_that_is_killed_takes_claude_along() {
     );
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn claude_ending_by_itself_ends_the_rest() {
     let mut slot = Slot::running(
