@@ -145,6 +145,10 @@ impl Host {
         for (place, ready) in ready {
             self.happened(place, ready);
         }
+        // A signal also interrupts the wait, which then tells of nothing.
+        if self.interrupts.seen().is_some() && self.ending.is_none() {
+            self.end(GRACE);
+        }
         self.see();
         self.type_on();
         self.tidy();
@@ -216,7 +220,8 @@ impl Host {
                 let mut bytes = [0; 256];
                 let _ = (&self.wake.reads).read(&mut bytes);
             }
-            Place::Signal => self.end(GRACE),
+            // Seen at the end of the turn.
+            Place::Signal => {}
             Place::Terminal if ready.input || ready.hung_up => self.read_terminal(),
             // Written at the end of the turn.
             Place::Terminal => {}

@@ -5,6 +5,7 @@ mod claude_api;
 mod daemon;
 mod doctor;
 mod exec;
+mod host;
 mod launch;
 mod life;
 mod overlay;
