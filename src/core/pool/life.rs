@@ -140,6 +140,9 @@ impl Machine {
         if record.uuid != process.uuid && process.uuid.is_some() {
             record.uuid.clone_from(&process.uuid);
             record.has_transcript = false;
+            if let Some(prompt) = &mut session.prompt {
+                prompt.conversations.extend(process.uuid.clone());
+            }
         }
         let delivery = session.prompt.as_ref().map(|p| (p.delivery, p.accepted_at));
         let turn = match delivery {

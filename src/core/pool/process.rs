@@ -383,7 +383,7 @@ impl Machine {
         };
         self.actions.push(Action::CheckTranscript {
             session: id,
-            uuid: session.record.uuid.clone(),
+            conversations: prompt.conversations.clone(),
             delivery,
             text: prompt.text.clone(),
         });

@@ -74,12 +74,13 @@ impl Machine {
         self.last_order
     }
 
-    const fn prompt_record(&self, session: SessionId, text: Arc<str>) -> PromptRecord {
+    fn prompt_record(&self, session: SessionId, text: Arc<str>) -> PromptRecord {
         PromptRecord {
             session,
             text,
             accepted_at: self.now,
             delivery: None,
+            conversations: Vec::new(),
             redelivered: false,
         }
     }

@@ -4,7 +4,7 @@ use super::action::{Action, Fact, Typing};
 use super::event::{InTranscript, Inspection};
 use super::id::{ClaudeUuid, Place, SessionId, SlotId};
 use super::machine::Machine;
-use super::slot::{Process, Running, State, Turn};
+use super::slot::{Ours, Process, Running, State, Turn};
 use super::status::{Beginning, Readiness};
 use crate::core::time::Timestamp;
 use std::time::Duration;
@@ -247,7 +247,10 @@ impl Machine {
         if is_new {
             session.record.uuid = Some(uuid.clone());
             session.record.has_transcript = continued;
-            self.mark(id);
+            if let Some(prompt) = &mut session.prompt {
+                prompt.conversations.push(uuid.clone());
+            }
+            self.mark_prompt(id);
             self.log(Fact::ConversationChanged {
                 session: id,
                 from: before,
@@ -338,22 +341,26 @@ impl Machine {
         }
         match running.ours.clone() {
             Some(_) if running.doubt.is_some() => {}
-            Some((delivery, text)) => {
+            Some(ours) => {
                 running.doubt = Some(now);
                 running.look_at = running
                     .look_at
                     .min(running.since.plus(BELIEVED).max(now.plus(SETTLE)));
-                let uuid = self.sessions.get(&id).and_then(|s| s.record.uuid.clone());
-                self.actions.push(Action::CheckTranscript {
-                    session: id,
-                    uuid,
-                    delivery,
-                    text,
-                });
+                self.ask_transcript(id, ours);
             }
             None if now.since(running.since) >= BELIEVED => process.believe_idle(),
             None => {}
         }
+    }
+
+    /// Asks the transcript what became of a prompt that was taken.
+    pub(super) fn ask_transcript(&mut self, id: SessionId, ours: Ours) {
+        self.actions.push(Action::CheckTranscript {
+            session: id,
+            conversations: ours.conversations,
+            delivery: ours.delivery,
+            text: ours.text,
+        });
     }
 
     /// What stands at a prompt changed.
@@ -386,6 +393,14 @@ impl Machine {
 }
 
 impl Process {
+    /// As [`Process::believe_idle`], when the last turn has been over for so long that a registry that lagged behind it
+    /// would have followed.
+    pub(super) fn believe_idle_later(&mut self, now: Timestamp) {
+        if now.since(self.busy_after) >= SETTLE {
+            self.believe_idle();
+        }
+    }
+
     /// Its registry says idle and is right, though it says so since before the last turn began.
     fn believe_idle(&mut self) {
         let before = Timestamp::from_unix_ms(self.registry.since.unix_ms() - 1);
