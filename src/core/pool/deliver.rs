@@ -6,7 +6,6 @@ use super::event::{InBox, InTranscript, Inspection};
 use super::id::{DeliveryNumber, PromptId, SessionId, SlotId};
 use super::machine::Machine;
 use super::record::{Delivery, Rest};
-use super::refusal::Refusal;
 use super::resume::RESENDS;
 use super::session::IfAbsent;
 use super::slot::{Ours, Process, Running, State, Submission, Turn};
@@ -76,6 +75,7 @@ impl Machine {
         };
         if let Some(ours) = ours {
             process.ours = Some((number, ours));
+            process.pending.clear();
         }
         self.actions.push(Action::Type {
             place,
@@ -396,7 +396,7 @@ impl Machine {
             }
             (InTranscript::Taken { .. }, _) => {
                 self.take_prompt(id);
-                self.finish(id, Some(&Refusal::SessionDied));
+                self.die(id);
             }
             (InTranscript::Answered, _) => self.take_prompt(id),
         }

@@ -38,8 +38,10 @@ impl Machine {
         else {
             return false;
         };
-        if process.is_idle() {
+        let settled = settle_by.is_some() && process.is_idle();
+        if settled {
             *settle_by = None;
+            self.check_fresh = true;
         }
         let late = settle_by.filter(|by| *by <= now);
         let pending = settle_by.filter(|by| *by > now);
@@ -63,7 +65,7 @@ impl Machine {
         if let Some(by) = pending {
             self.wake_at(by);
         }
-        self.put_back(slot_id, id)
+        self.put_back(slot_id, id) || settled
     }
 
     /// Puts back what somebody had half typed when the box was needed.
@@ -159,7 +161,6 @@ impl Machine {
         }
         let settle_by = Some(now.plus(SETTLE));
         self.set_turn(slot_id, Turn::Quiet { settle_by });
-        self.check_fresh = true;
         // Whoever waits is answered before anything else happens to the session.
         self.tell(id);
     }
@@ -372,19 +373,19 @@ impl Machine {
         let Some(process) = &mut slot.process else {
             return;
         };
-        if process.pending == text {
-            return;
-        }
-        process.pending = text;
-        let quiet = process.outstanding.is_none();
-        let State::Hosting(id, turn) = &slot.state else {
+        // What stands there while the pool types is the pool's.
+        let State::Hosting(id, Turn::Quiet { .. } | Turn::Running(_)) = &slot.state else {
             return;
         };
-        let (id, by_a_person) = (
-            *id,
-            quiet && matches!(turn, Turn::Quiet { .. } | Turn::Running(_)),
-        );
-        if by_a_person && let Some(session) = self.sessions.get_mut(&id) {
+        let by_the_pool = process.outstanding.is_some_and(|o| !o.puts_back);
+        if process.pending == text || by_the_pool {
+            return;
+        }
+        let id = *id;
+        process.pending = text;
+        if process.outstanding.is_none()
+            && let Some(session) = self.sessions.get_mut(&id)
+        {
             session.record.last_used_at = now;
             self.mark(id);
         }

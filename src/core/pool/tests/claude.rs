@@ -29,6 +29,8 @@ pub(super) struct Claude {
     pub(super) since: Timestamp,
     pub(super) written_uuid: Option<ClaudeUuid>,
     pub(super) model: String,
+    /// A conversation is being brought back.
+    pub(super) resuming: bool,
 }
 
 impl Claude {
@@ -44,6 +46,7 @@ impl Claude {
             since: Timestamp::default(),
             written_uuid: None,
             model: "sonnet".to_owned(),
+            resuming: false,
         }
     }
 

@@ -538,6 +538,9 @@ impl World {
             if self.transcripts.contains_key(&uuid) {
                 let slow = self.chance.chance(self.faults.slow_resume);
                 let time = if slow { 9000 } else { 150 };
+                if let Some(host) = self.hosts.get_mut(&place) {
+                    host.claude.resuming = true;
+                }
                 self.write(place, Readiness::Busy);
                 self.after(time, Happening::Resumed(place, uuid));
             }
@@ -581,6 +584,9 @@ impl World {
             None,
         );
         self.write(place, Readiness::Busy);
+        if let Some(host) = self.hosts.get_mut(&place) {
+            host.claude.resuming = false;
+        }
         self.after(60, Happening::Write(place, Readiness::Idle));
     }
 
@@ -694,7 +700,9 @@ impl World {
         // It says what claude does by then.
         let readiness = match (&claude.working, readiness) {
             (Some(_), Readiness::Idle) => Readiness::Busy,
-            (None, Readiness::Waiting { .. }) => Readiness::Idle,
+            (None, Readiness::Waiting { .. } | Readiness::Busy) if !claude.resuming => {
+                Readiness::Idle
+            }
             (_, readiness) => readiness,
         };
         claude.write(readiness, now);
