@@ -40,7 +40,7 @@ fn an_order_ends_claude_politely_and_all_it_started() {
         was_asked: true,
     };
     let ended = daemon.hear("end", |message| match message {
-        FromHost::Exited(ended) => Some(*ended),
+        FromHost::Exited(ended) => Some(ended.clone()),
         _ => None,
     });
     assert_eq!(ended, expected);
@@ -96,7 +96,7 @@ fn claude_ending_by_itself_ends_the_rest() {
         bytes: b"\n".to_vec(),
     });
     let ended = daemon.hear("end", |message| match message {
-        FromHost::Exited(ended) => Some(*ended),
+        FromHost::Exited(ended) => Some(ended.clone()),
         _ => None,
     });
     assert_eq!((ended.code, ended.was_asked), (Some(3), false));
@@ -114,7 +114,7 @@ fn nobody_is_killed_while_a_login_is_renewed() {
     daemon.wait_for("up");
     daemon.say(&ToHost::End { grace_ms: 100 });
     let ended = daemon.hear("end", |message| match message {
-        FromHost::Exited(ended) => Some(*ended),
+        FromHost::Exited(ended) => Some(ended.clone()),
         _ => None,
     });
     assert_eq!(ended.signal, Some(9));

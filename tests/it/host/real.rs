@@ -55,7 +55,7 @@ fn the_real_client_is_typed_to_looked_at_and_ended() {
         grace_ms: u64::try_from(Duration::from_secs(10).as_millis()).expect("fits"),
     });
     let ended = daemon.hear("end", |message| match message {
-        FromHost::Exited(ended) => Some(*ended),
+        FromHost::Exited(ended) => Some(ended.clone()),
         _ => None,
     });
     assert_eq!(
