@@ -4,8 +4,9 @@
 //!   Several smaller pastes right after each other arrive as the text they are: 100 kB in 190 pastes, 300 lines in 150.
 //! - Ctrl-U takes away what is before the cursor in its line *as it is shown*, and pressed again joins it with the line
 //!   before: three lines take five. Ctrl-K does the same forwards. Text after the cursor stays, wherever it is.
-//! - Up to sixty times the same control key in one write is sixty key presses; three hundred in one write do nothing, a
-//!   thousand are pasted as text, and so are two different keys in one write.
+//! - Control characters depend on how many of them claude happens to read at once: sixty are sixty key presses, three
+//!   hundred are nothing, and two different ones in a row are text. Spelled as `CSI 117;5u` and `CSI 107;5u` they are key
+//!   presses in any number and company.
 
 use super::Prompt;
 use std::time::Duration;
@@ -16,19 +17,15 @@ const PASTE_BREAKS: usize = 2;
 const PASTE_UNITS: usize = 560;
 /// From the last paste to Enter: what comes earlier is taken for a part of the paste by older clients.
 const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
-/// Between two writes that have to be read one by one.
-const BETWEEN_WRITES: Duration = Duration::from_millis(60);
 /// A paste that is the path of a picture attaches the picture in its place; one that is half of such a path does not.
 const PICTURES: &[&str] = &[".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"];
-/// How often a key is pressed in one write.
-const BURST: usize = 60;
-/// Bursts of each key: 240 presses empty 120 shown lines on either side of the cursor.
-const BURSTS: usize = 4;
+/// How often each key is pressed: that empties 150 lines as they are shown, on either side of the cursor.
+const PRESSES: usize = 300;
 
 const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
-const CTRL_K: u8 = 0x0b;
-const CTRL_U: u8 = 0x15;
+const CTRL_K: &[u8] = b"\x1b[107;5u";
+const CTRL_U: &[u8] = b"\x1b[117;5u";
 const ENTER: &[u8] = b"\r";
 
 /// One step of what is done to a terminal, in order.
@@ -81,14 +78,8 @@ fn pastes(text: &str) -> Vec<Step> {
 /// finds text does it again.
 #[must_use]
 pub fn clear_steps() -> Vec<Step> {
-    let mut steps = Vec::with_capacity(4 * BURSTS);
-    for key in [CTRL_U, CTRL_K] {
-        for _ in 0..BURSTS {
-            steps.push(Step::Write(vec![key; BURST]));
-            steps.push(Step::Pause(BETWEEN_WRITES));
-        }
-    }
-    steps
+    let keys = [CTRL_U.repeat(PRESSES), CTRL_K.repeat(PRESSES)];
+    vec![Step::Write(keys.concat())]
 }
 
 /// The text in pieces that claude takes as they are. They end after a line feed or a blank where there is one, and never

@@ -65,7 +65,7 @@ pub enum Reported {
     /// A conversation is left: another one follows, or the process ends.
     SessionEnd {
         /// Why.
-        reason: ClearReason,
+        reason: EndReason,
     },
     /// The working directory changed.
     CwdChanged {
@@ -98,7 +98,7 @@ pub enum SessionSource {
 
 /// Why a conversation was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClearReason {
+pub enum EndReason {
     /// It was cleared; a new one is open.
     Clear,
     /// Another one was resumed in its place.
@@ -195,13 +195,13 @@ fn source(value: &Value) -> SessionSource {
     }
 }
 
-fn reason(word: &str) -> ClearReason {
+fn reason(word: &str) -> EndReason {
     match word {
-        "clear" => ClearReason::Clear,
-        "resume" => ClearReason::Resume,
-        "logout" => ClearReason::Logout,
-        "prompt_input_exit" => ClearReason::PromptExit,
-        other => ClearReason::Other(other.to_owned()),
+        "clear" => EndReason::Clear,
+        "resume" => EndReason::Resume,
+        "logout" => EndReason::Logout,
+        "prompt_input_exit" => EndReason::PromptExit,
+        other => EndReason::Other(other.to_owned()),
     }
 }
 
