@@ -116,6 +116,7 @@ fn changed<'t>(path: &Path, text: &'t str, dir: &Path) -> Result<Cow<'t, str>, S
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::{Direction, flow};
     use super::*;
     use crate::adapters::files::{PRIVATE_FILE, replace};
     use std::os::unix::fs::symlink;
@@ -174,5 +175,33 @@ mod tests {
             require_trust(&none, Path::new("/nowhere/at/all")),
             Err(TrustError::Dir { .. })
         ));
+    }
+
+    #[test]
+    fn what_was_given_stays_when_settings_flow_from_the_base() {
+        let home = tempfile::tempdir().expect("a directory");
+        let account = home.path().join("account");
+        let work = home.path().join("work");
+        for dir in [&account, &work] {
+            fs::create_dir(dir).expect("makes");
+        }
+        let base = Base::default_in(home.path());
+        let patience = Duration::from_secs(5);
+        let write =
+            |path: &Path, text: &str| replace(path, text.as_bytes(), PRIVATE_FILE).expect("writes");
+        write(
+            &base.json,
+            r#"{"editorMode":"normal","projects":{"/x":{"hasTrustDialogAccepted":true}}}"#,
+        );
+        write(&claude_json(&account), "{}");
+        accept_trust(&account, &work, patience).expect("writes");
+        for mode in ["normal", "vim"] {
+            let text = format!(r#"{{"editorMode":"{mode}","projects":{{}}}}"#);
+            write(&base.json, &text);
+            let report = flow(&base, &account, Direction::OneWay, patience);
+            assert!(report.problems.is_empty(), "{report:?}");
+            let written = accept_trust(&account, &work, patience).expect("is there");
+            assert!(!written, "trust in {mode}");
+        }
     }
 }

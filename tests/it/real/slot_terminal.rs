@@ -249,7 +249,15 @@ fn spawn(mut command: Command) -> (Child, File, Arc<Mutex<Vec<u8>>>) {
     };
     let nothing = std::ptr::null_mut();
     // SAFETY: the two descriptors and the size are ours; the name and the modes are left out.
-    let rc = unsafe { libc::openpty(&mut main, &mut other, nothing, nothing.cast(), &mut size) };
+    let rc = unsafe {
+        libc::openpty(
+            &mut main,
+            &mut other,
+            nothing,
+            nothing.cast(),
+            &raw mut size,
+        )
+    };
     assert_eq!(rc, 0, "opens a terminal");
     // SAFETY: both are open, and nobody else's.
     let (main, other) = unsafe { (OwnedFd::from_raw_fd(main), OwnedFd::from_raw_fd(other)) };
