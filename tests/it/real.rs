@@ -3,6 +3,9 @@
 mod renewing;
 mod sessions;
 mod signing_in;
+mod slot_terminal;
+mod slots;
+
 mod stage;
 mod terminal;
 mod workspace;

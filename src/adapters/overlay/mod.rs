@@ -13,11 +13,13 @@ mod remove;
 mod report;
 mod settings;
 mod transfer;
+mod trust;
 
 pub use health::{Finding, Verdict, health};
 pub use remove::{RemoveError, remove_account_dir, remove_entry, remove_trash};
 pub use report::{Failed, Healed, How, Left, Reason, SyncReport};
 pub use settings::{Direction, SettingsProblem, SettingsReport, seed};
+pub use trust::{TrustError, accept_trust, require_trust};
 
 use crate::adapters::files::{Lock, PRIVATE_DIR, create_private_dir};
 use crate::contract::paths::Base;

@@ -81,7 +81,7 @@ impl fmt::Display for SettingsProblem {
 }
 
 /// A step that ends the flow with a problem.
-type Step<T> = Result<T, SettingsProblem>;
+pub(super) type Step<T> = Result<T, SettingsProblem>;
 
 /// Writes the `.claude.json` that a new account begins with. One that is there already stays. A base that is missing or
 /// torn shares nothing, and the latter is an error after the file was written.
@@ -267,7 +267,7 @@ impl Flow<'_> {
     }
 }
 
-fn lock(path: &Path, patience: Duration) -> Step<ClaudeLock> {
+pub(super) fn lock(path: &Path, patience: Duration) -> Step<ClaudeLock> {
     match ClaudeLock::acquire(path, patience) {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(SettingsProblem::Busy(path.to_owned())),
@@ -276,7 +276,7 @@ fn lock(path: &Path, patience: Duration) -> Step<ClaudeLock> {
 }
 
 /// The text of a file; none when there is no such file.
-fn read(path: &Path) -> Step<Option<String>> {
+pub(super) fn read(path: &Path) -> Step<Option<String>> {
     let failed = |error| SettingsProblem::Io(path.to_owned(), error);
     // A FIFO in its place would be waited for without end.
     let size = match fs::metadata(path) {
@@ -298,7 +298,7 @@ fn read(path: &Path) -> Step<Option<String>> {
         .map_err(|_| SettingsProblem::Torn(path.to_owned()))
 }
 
-fn write(path: &Path, text: &str) -> Step<()> {
+pub(super) fn write(path: &Path, text: &str) -> Step<()> {
     replace(path, text.as_bytes(), PRIVATE_FILE)
         .map_err(|error| SettingsProblem::Io(path.to_owned(), error))
 }

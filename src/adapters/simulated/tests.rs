@@ -89,6 +89,51 @@ fn a_stream_carries_the_whole_text() {
 }
 
 #[test]
+fn a_prompt_scripts_its_answer_its_pace_and_its_failures() {
+    let service = Service::start().unwrap();
+    let work = service.add_account(AccountSpec::new("work")).access;
+    let home = service.add_account(AccountSpec::new("home")).access;
+    let said = ask(&service, &work, "x [[say:just this]] y").json();
+    assert_eq!(said["content"][0]["text"], "just this");
+
+    // Counted over all accounts: one that takes over is answered.
+    let twice = "[[fail:529:2]] go";
+    let statuses = [&work, &home, &work].map(|token| ask(&service, token, twice).status);
+    assert_eq!(statuses, [529, 529, 200]);
+    for (kind, status) in [
+        ("limit", 429),
+        ("weekly", 429),
+        ("throttled", 429),
+        ("401", 401),
+        ("403", 403),
+        ("500", 500),
+        ("unheard of", 200),
+    ] {
+        let prompt = format!("[[fail:{kind}]]");
+        for _ in 0..2 {
+            let answer = ask(&service, &work, &prompt);
+            assert_eq!(answer.status, status, "{kind}");
+            let unified = answer.header("anthropic-ratelimit-unified-status");
+            let is_limit = unified == Some("rejected");
+            assert_eq!(is_limit, ["limit", "weekly"].contains(&kind), "{kind}");
+        }
+    }
+
+    let body = json!({"stream": true, "messages": [
+        {"role": "user", "content": "first"}, {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "[[pace:20]] second"}]});
+    let started = std::time::Instant::now();
+    let path = "/v1/messages";
+    let paced = send(&service.url(), "POST", path, Some(&work), Some(&body)).unwrap();
+    assert!(paced.body.contains("message_stop"));
+    let events = paced.body.matches("event: ").count();
+    let least = Duration::from_millis(20) * u32::try_from(events - 1).unwrap();
+    assert!(started.elapsed() >= least, "{events} events");
+    let record = service.requests().pop().unwrap();
+    assert_eq!(record.turns, ["first", "[[pace:20]] second"]);
+}
+
+#[test]
 fn a_scripted_tool_is_called_before_the_answer() {
     let service = Service::start().unwrap();
     let tokens = service.add_account(AccountSpec::new("work"));

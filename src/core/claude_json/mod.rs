@@ -9,5 +9,6 @@ pub mod merge;
 mod merged;
 mod render;
 mod side;
+pub mod trust;
 
 pub use merged::Merged;

@@ -1,11 +1,12 @@
-//! The keys of a delivery. All of it was measured with claude 2.1.329 in a terminal:
+//! The keys of a delivery. All of it was measured with claude 2.1.329 in a terminal, and holds for 2.1.197 too:
 //!
 //! - A paste of more than three lines or of more than 800 UTF-16 units reaches the model inside `<pasted_content>` tags.
 //!   Several smaller pastes right after each other arrive as the text they are: 100 kB in 190 pastes, 300 lines in 150.
 //! - Ctrl-U takes away what is before the cursor in its line *as it is shown*, and pressed again joins it with the line
 //!   before: three lines take five. Ctrl-K does the same forwards. Text after the cursor stays, wherever it is.
-//! - Up to sixty times the same control key in one write is sixty key presses; three hundred in one write do nothing, a
-//!   thousand are pasted as text, and so are two different keys in one write.
+//! - Control characters depend on how many of them claude happens to read at once: sixty are sixty key presses, three
+//!   hundred are nothing, and two different ones in a row are text. Spelled as `CSI 117;5u` and `CSI 107;5u` they are key
+//!   presses in any number and company.
 
 use super::Prompt;
 use std::time::Duration;
@@ -16,17 +17,15 @@ const PASTE_BREAKS: usize = 2;
 const PASTE_UNITS: usize = 560;
 /// From the last paste to Enter: what comes earlier is taken for a part of the paste by older clients.
 const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
-/// Between two writes that have to be read one by one.
-const BETWEEN_WRITES: Duration = Duration::from_millis(60);
 /// A paste that is the path of a picture attaches the picture in its place; one that is half of such a path does not.
 const PICTURES: &[&str] = &[".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"];
-/// How often a key is pressed in one write, so that two that arrive as one are still key presses.
-const BURST: usize = 25;
+/// How often each key is pressed: that empties 150 lines as they are shown, on either side of the cursor.
+const PRESSES: usize = 300;
 
 const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
-const CTRL_E: u8 = 0x05;
-const CTRL_U: u8 = 0x15;
+const CTRL_K: &[u8] = b"\x1b[107;5u";
+const CTRL_U: &[u8] = b"\x1b[117;5u";
 const ENTER: &[u8] = b"\r";
 
 /// One step of what is done to a terminal, in order.
@@ -75,21 +74,12 @@ fn pastes(text: &str) -> Vec<Step> {
     vec![Step::Write(bytes)]
 }
 
-/// Empties the box in which `shown` stands. Who reads the box afterwards and finds text does it again: a client that is
-/// slow to read may get several writes as one, which it takes for pasted text. All that is lost then is time: it drops
-/// these characters (Ctrl-K, which would help where the cursor is not at the end, becomes a line break).
+/// Empties the box, wherever the cursor is in it. Nothing happens to an empty one. Who reads the box afterwards and
+/// finds text does it again.
 #[must_use]
-pub fn clear_steps(shown: &str) -> Vec<Step> {
-    let lines = shown.lines().count().max(1);
-    let mut presses = 2 * lines + 1;
-    let mut steps = vec![Step::Write(vec![CTRL_E]), Step::Pause(BETWEEN_WRITES)];
-    while presses > 0 {
-        let burst = presses.min(BURST);
-        presses -= burst;
-        steps.push(Step::Write(vec![CTRL_U; burst]));
-        steps.push(Step::Pause(BETWEEN_WRITES));
-    }
-    steps
+pub fn clear_steps() -> Vec<Step> {
+    let keys = [CTRL_U.repeat(PRESSES), CTRL_K.repeat(PRESSES)];
+    vec![Step::Write(keys.concat())]
 }
 
 /// The text in pieces that claude takes as they are. They end after a line feed or a blank where there is one, and never

@@ -65,7 +65,7 @@ pub enum Reported {
     /// A conversation is left: another one follows, or the process ends.
     SessionEnd {
         /// Why.
-        reason: ClearReason,
+        reason: EndReason,
     },
     /// The working directory changed.
     CwdChanged {
@@ -98,7 +98,7 @@ pub enum SessionSource {
 
 /// Why a conversation was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClearReason {
+pub enum EndReason {
     /// It was cleared; a new one is open.
     Clear,
     /// Another one was resumed in its place.
@@ -195,13 +195,13 @@ fn source(value: &Value) -> SessionSource {
     }
 }
 
-fn reason(word: &str) -> ClearReason {
+fn reason(word: &str) -> EndReason {
     match word {
-        "clear" => ClearReason::Clear,
-        "resume" => ClearReason::Resume,
-        "logout" => ClearReason::Logout,
-        "prompt_input_exit" => ClearReason::PromptExit,
-        other => ClearReason::Other(other.to_owned()),
+        "clear" => EndReason::Clear,
+        "resume" => EndReason::Resume,
+        "logout" => EndReason::Logout,
+        "prompt_input_exit" => EndReason::PromptExit,
+        other => EndReason::Other(other.to_owned()),
     }
 }
 
@@ -233,4 +233,121 @@ fn resets_at(value: &Value) -> Option<Timestamp> {
 
 fn length(value: &Value, key: &str) -> usize {
     value[key].as_array().map_or(0, Vec::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reports as claude 2.1.329 made them, without what they have in common.
+    #[track_caller]
+    fn check(fields: &str, expected: Reported) {
+        let text = format!(
+            r#"{{"session_id":"s","transcript_path":"/p/s.jsonl","cwd":"/srv","permission_mode":"default",{fields}}}"#
+        );
+        let report = HookReport::parse(text.as_bytes()).expect("a report");
+        assert_eq!(report.session.as_deref(), Some("s"));
+        assert_eq!(report.permission_mode.as_deref(), Some("default"));
+        assert_eq!(report.what, expected, "{fields}");
+    }
+
+    #[test]
+    fn reports_of_the_real_client_are_read() {
+        check(
+            r#""hook_event_name":"SessionStart","source":"startup","model":"claude-opus-5-5""#,
+            Reported::SessionStart {
+                source: SessionSource::Startup,
+                model: Some("claude-opus-5-5".to_owned()),
+            },
+        );
+        check(
+            r#""hook_event_name":"SessionStart","source":"clear""#,
+            Reported::SessionStart {
+                source: SessionSource::Clear,
+                model: None,
+            },
+        );
+        check(
+            r#""hook_event_name":"UserPromptSubmit","prompt_id":"i","prompt":"hello there""#,
+            Reported::PromptSubmitted {
+                prompt: "hello there".to_owned(),
+            },
+        );
+        check(
+            r#""hook_event_name":"Stop","effort":{"level":"medium"},"last_assistant_message":"a","background_tasks":[{}],"session_crons":[{},{}]"#,
+            Reported::TurnEnded {
+                last_text: Some("a".to_owned()),
+                background_work: 3,
+            },
+        );
+        check(
+            r#""hook_event_name":"SessionEnd","reason":"resume""#,
+            Reported::SessionEnd {
+                reason: EndReason::Resume,
+            },
+        );
+        check(
+            r#""hook_event_name":"Notification","message":"m","notification_type":"permission_prompt""#,
+            Reported::Notification {
+                kind: "permission_prompt".to_owned(),
+                message: "m".to_owned(),
+            },
+        );
+        check(
+            r#""hook_event_name":"CwdChanged","old_cwd":"/srv","new_cwd":"/srv/b""#,
+            Reported::CwdChanged {
+                cwd: "/srv/b".into(),
+            },
+        );
+        let event = "PreToolUse".to_owned();
+        check(
+            r#""hook_event_name":"PreToolUse""#,
+            Reported::Other { event },
+        );
+    }
+
+    #[test]
+    fn why_a_turn_failed_is_told_by_its_word() {
+        for (word, error) in [
+            ("rate_limit", TurnError::RateLimit),
+            ("server_error", TurnError::Server),
+            ("authentication_failed", TurnError::Authentication),
+            ("new_word", TurnError::Other("new_word".to_owned())),
+        ] {
+            let fields = format!(
+                r#""hook_event_name":"StopFailure","error":"{word}","last_assistant_message":"shown""#
+            );
+            let expected = Reported::TurnFailed {
+                error,
+                shown: Some("shown".to_owned()),
+                resets_at: None,
+            };
+            check(&fields, expected);
+        }
+        let fields = r#""hook_event_name":"StopFailure","error":"rate_limit","quotaLimits":{"resetsAt":1795265369}"#;
+        let expected = Reported::TurnFailed {
+            error: TurnError::RateLimit,
+            shown: None,
+            resets_at: Some(Timestamp::from_unix_ms(1_795_265_369_000)),
+        };
+        check(fields, expected);
+    }
+
+    #[test]
+    fn what_is_no_report_is_said_to_be_none() {
+        for text in ["", "{", "{\"hook_event_name\":\"Stop\"", "\u{feff}"] {
+            let parsed = HookReport::parse(text.as_bytes());
+            assert_eq!(parsed, Err(UnreadableReport::NotJson), "{text:?}");
+        }
+        for text in ["{}", "[]", "7", r#"{"hook_event_name":3}"#] {
+            let parsed = HookReport::parse(text.as_bytes());
+            assert_eq!(parsed, Err(UnreadableReport::NoEvent), "{text}");
+        }
+        let bare = HookReport::parse(br#"{"hook_event_name":"Stop","background_tasks":7}"#);
+        let what = Reported::TurnEnded {
+            last_text: None,
+            background_work: 0,
+        };
+        assert_eq!(bare.map(|report| report.what), Ok(what));
+    }
 }

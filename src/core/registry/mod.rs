@@ -5,7 +5,7 @@
 mod hook;
 mod session_file;
 
-pub use hook::{ClearReason, HookReport, Reported, SessionSource, TurnError, UnreadableReport};
+pub use hook::{EndReason, HookReport, Reported, SessionSource, TurnError, UnreadableReport};
 pub use session_file::{Kind, Readiness, SessionFile, Unreadable};
 
 use serde_json::Value;

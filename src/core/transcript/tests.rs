@@ -189,7 +189,8 @@ fn how_a_turn_stands_is_read_off_its_records() {
     let result = r#"{"type":"user","message":{"content":[{"type":"tool_result","content":"x"}]}}"#;
     let stopped = r#"{"type":"user","message":{"content":[{"type":"text","text":"[Request interrupted by user for tool use]"}]}}"#;
     // records, followed, finished, interrupted, the plan's limit
-    let rows: &[(&[&str], bool, bool, bool, Option<bool>)] = &[
+    type Row<'r> = (&'r [&'r str], bool, bool, bool, Option<bool>);
+    let rows: &[Row<'_>] = &[
         (&[prompt], false, false, false, None),
         (&[prompt, thought], false, false, false, None),
         (&[prompt, said], true, false, false, None),

@@ -9,16 +9,19 @@ const ESCAPE: &[u8] = b"\x1b";
 /// Between the last character of a command and Enter: the client first looks up which command it is.
 const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
 
+/// Hundreds of keys take the client a moment.
+const AFTER_EMPTYING: Duration = Duration::from_millis(60);
+
 /// The steps of a script. `pending` is what stands in the box: emptying it takes time, so what is empty is left.
 pub(super) fn steps(typing: &Typing, pending: &str) -> Vec<Step> {
-    let into_box = |steps| if pending.trim().is_empty() { steps } else { after_emptying(pending, steps) };
+    let into_box = |steps| if pending.trim().is_empty() { steps } else { after_emptying(steps) };
     let steps = match typing {
         Typing::Prompt(text) => into_box(delivery(text)),
         Typing::Clear => into_box(command("/clear")),
         Typing::Resume(uuid) => into_box(command(&format!("/resume {}", uuid.as_str()))),
         Typing::Submit => prompt::submit_steps(),
         Typing::Interrupt | Typing::CloseRewind => vec![prompt::Step::Write(ESCAPE.to_vec())],
-        Typing::EmptyBox => prompt::clear_steps(pending),
+        Typing::EmptyBox => prompt::clear_steps(),
         Typing::PutBack(text) => prompt::restore_steps(text),
     };
     steps.into_iter().map(step).collect()
@@ -44,8 +47,9 @@ fn command(text: &str) -> Vec<prompt::Step> {
     steps
 }
 
-fn after_emptying(pending: &str, steps: Vec<prompt::Step>) -> Vec<prompt::Step> {
-    let mut all = prompt::clear_steps(pending);
+fn after_emptying(steps: Vec<prompt::Step>) -> Vec<prompt::Step> {
+    let mut all = prompt::clear_steps();
+    all.push(prompt::Step::Pause(AFTER_EMPTYING));
     all.extend(steps);
     all
 }
