@@ -100,6 +100,20 @@ impl Lock {
         }
     }
 
+    /// Whether somebody holds the lock at `path` at this moment. Nobody holds one that does not exist.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        // Shared, so that many who look at once do not take each other for the holder.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Notes on the lock's own file when it was taken, for those who only look.
     pub fn touch(&self, now: Timestamp) -> io::Result<()> {
         let since_epoch = now.since(Timestamp::from_unix_ms(0));
@@ -193,7 +207,10 @@ mod tests {
                 .expect("opens")
                 .is_none()
         );
+        assert!(Lock::is_held(&path).expect("looks"));
         drop(held);
+        assert!(!Lock::is_held(&path).expect("looks"));
+        assert!(!Lock::is_held(&dir.path().join("none")).expect("looks"));
         assert!(
             Lock::acquire(&path, Duration::ZERO)
                 .expect("opens")

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod add;
 pub mod alias;
 pub mod arguments;
+pub mod background;
 pub mod claude;
 pub mod completions;
 pub mod config;

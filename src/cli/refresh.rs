@@ -1,6 +1,7 @@
 //! `ccp refresh`, and the sampling that other commands do on the way.
 
 use super::accounts;
+use super::background;
 use super::claude;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -12,12 +13,12 @@ use crate::contract::proto::{Refresh as Ask, Refreshed, Request, Response, Wante
 use crate::core::account::AccountId;
 use crate::daemon::refresh::{self, RefreshError, Round, Which};
 use crate::daemon::sampling::{self, Outcome as Sampled, Surroundings};
-use crate::daemon::spawn;
 use std::time::Duration;
 
 /// Runs `ccp refresh`. Quietly, as launches start it, another round that is under way is good enough.
 pub fn run(context: &Context, all: bool, quiet: bool) -> Outcome {
-    start_daemon(context);
+    // Why none was started, where none was, concerns nobody here.
+    let _ = background::start(context);
     let wanted = if all { Wanted::All } else { Wanted::Stale };
     if let Some(refreshed) = by_daemon(context, wanted) {
         if !quiet {
@@ -68,14 +69,6 @@ pub fn by_daemon(context: &Context, wanted: Wanted) -> Option<Refreshed> {
     match client::ask(&context.home, &request, DAEMON_PATIENCE) {
         Ok(Response::Refresh(refreshed)) => Some(refreshed),
         Ok(_) | Err(_) => None,
-    }
-}
-
-/// Starts a daemon for the time after this command, where the settings say so. What goes wrong with it is in its log,
-/// and no reason to hold this command up.
-pub fn start_daemon(context: &Context) {
-    if context.settings().is_ok_and(|settings| settings.autostart) {
-        spawn::ensure(&context.home, context.now);
     }
 }
 

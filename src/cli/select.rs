@@ -3,9 +3,9 @@
 mod wait;
 
 use super::arguments::Select;
+use super::background;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
-use super::refresh;
 use super::reserve::{self, Wanted};
 use crate::claim::Claim;
 use crate::claim::roster::Roster;
@@ -22,7 +22,8 @@ pub fn run(context: &Context, arguments: &Select) -> Outcome {
         command: "select",
     };
     if !arguments.no_daemon {
-        refresh::start_daemon(context);
+        // Why none was started, where none was, concerns nobody here.
+        let _ = background::start(context);
     }
     wait::freshen(context, arguments.fresh, !arguments.no_daemon);
     let (roster, claimed) = if arguments.wait {

@@ -2,11 +2,12 @@
 //! alone for a while.
 
 use super::endpoint::read_note;
-use crate::adapters::files::{PRIVATE_FILE, replace_rebuildable};
+use crate::adapters::files::{Lock, PRIVATE_FILE, replace_rebuildable};
 use crate::adapters::procs;
 use crate::contract::paths::Home;
 use crate::contract::proto::PROTO;
-use crate::contract::proto::note::Found;
+use crate::contract::proto::note::{Found, Note};
+use crate::contract::vars;
 use crate::core::time::Timestamp;
 use std::fs::File;
 use std::io::Read;
@@ -36,19 +37,8 @@ pub enum Started {
 
 /// Starts a daemon when none runs.
 pub fn ensure(home: &Home, now: Timestamp) -> Started {
-    if runs(home) {
-        return Started::Runs;
-    }
-    let path = home.daemon_starts();
-    let mut text = String::new();
-    // A list that cannot be read counts as none.
-    let _ = File::open(&path).and_then(|f| f.take(MAX_LIST).read_to_string(&mut text));
-    let Some(list) = one_more(&text, now) else {
-        return Started::TooOften;
-    };
-    // Without the list nothing would keep a broken daemon from being started at every launch.
-    if replace_rebuildable(&path, list.as_bytes(), PRIVATE_FILE).is_err() {
-        return Started::Cannot;
+    if let Some(why) = refuses(home, now) {
+        return why;
     }
     let Some(program) = own_ccpd() else {
         return Started::Cannot;
@@ -56,21 +46,51 @@ pub fn ensure(home: &Home, now: Timestamp) -> Started {
     let mut command = Command::new(program);
     command
         .args(["daemon", "--detach"])
+        // It is no session of the account that this command may be running under.
+        .env_remove(vars::CLAUDE_CONFIG_DIR)
         .current_dir(home.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    procs::background::in_own_session(&mut command);
     // It outlives this command, which is over in a moment.
     command.spawn().map_or(Started::Cannot, |_| Started::Now)
 }
 
-/// Whether the daemon that noted itself last still runs, and is not older than this version.
-fn runs(home: &Home) -> bool {
-    let Found::Note(note) = read_note(&home.daemon_lock()) else {
-        return false;
+/// Why no daemon is to be started now; none when one may be, which is noted as a start.
+#[must_use]
+pub fn refuses(home: &Home, now: Timestamp) -> Option<Started> {
+    if runs(home) {
+        return Some(Started::Runs);
+    }
+    let path = home.daemon_starts();
+    let mut text = String::new();
+    // A list that cannot be read counts as none.
+    let _ = File::open(&path).and_then(|f| f.take(MAX_LIST).read_to_string(&mut text));
+    let Some(list) = one_more(&text, now) else {
+        return Some(Started::TooOften);
     };
-    let lives = note.start.is_some() && procs::start_time(note.pid) == note.start;
-    lives && note.proto >= PROTO
+    // Without the list nothing would keep a broken daemon from being started at every launch.
+    let noted = replace_rebuildable(&path, list.as_bytes(), PRIVATE_FILE);
+    noted.err().map(|_| Started::Cannot)
+}
+
+/// Whether a daemon runs, or is about to, that is not older than this version.
+#[must_use]
+pub fn runs(home: &Home) -> bool {
+    let lock = home.daemon_lock();
+    if !Lock::is_held(&lock).unwrap_or(false) {
+        return false;
+    }
+    match read_note(&lock) {
+        // A daemon that just took the lock has not replaced its predecessor's note yet.
+        Found::Note(note) => note.proto >= PROTO || !lives(&note),
+        Found::Nothing | Found::Foreign => true,
+    }
+}
+
+fn lives(note: &Note) -> bool {
+    note.start.is_some() && procs::start_time(note.pid) == note.start
 }
 
 /// The list with this start added; none when there were too many.

@@ -68,6 +68,8 @@ pub(super) fn start_aside(
             unsafe {
                 libc::setsid();
                 if libc::fork() == 0 {
+                    // It is no session of the account that this launch may be running under.
+                    libc::unsetenv(c"CLAUDE_CONFIG_DIR".as_ptr());
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
                     libc::dup2(null, 0);
                     libc::dup2(null, 1);

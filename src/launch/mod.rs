@@ -4,6 +4,7 @@
 //! repairs nothing itself: an overlay that has drifted is put in order by `ccpd sync`, awaited for a bounded time.
 
 mod arguments;
+mod background;
 mod child;
 mod environment;
 mod execute;

@@ -3,7 +3,7 @@
 
 use super::environment::Environment;
 use super::place::Place;
-use super::{Arguments, fail, hand_over, overlay, say};
+use super::{Arguments, background, fail, hand_over, overlay, say};
 use crate::claim::announce::{self, Failure};
 use crate::claim::{Claimant, Wish, claim};
 use crate::contract::{exit, vars};
@@ -48,7 +48,9 @@ pub(super) fn select(
         .for_each(|line| say(line));
     let mut line = claimed.account.dir.as_os_str().as_bytes().to_vec();
     line.push(b'\n');
-    match std::io::stdout().write_all(&line) {
+    let printed = std::io::stdout().write_all(&line);
+    background::start_daemon_aside(&place, environment);
+    match printed {
         Ok(()) => exit::OK,
         Err(error) => {
             let error = format!("cannot print the directory: {error}");

@@ -4,6 +4,7 @@
     reason = "tests write what people and other programs would, and wait for processes"
 )]
 
+mod autostart;
 mod hostile;
 mod keeping;
 mod life;

@@ -3,6 +3,8 @@
 #[cfg(feature = "full")]
 mod ancestry;
 #[cfg(feature = "full")]
+pub mod background;
+#[cfg(feature = "full")]
 pub mod children;
 #[cfg(feature = "full")]
 pub mod environment;

@@ -1,6 +1,6 @@
 //! Beginning and end: one at a time, and nothing outlives what it belongs to.
 
-use super::{Stage, holds_within, runs};
+use super::Stage;
 use crate::life::world::BOUND;
 use ccp::contract::proto::note::{Found, Note};
 use ccp_standin::Running;
@@ -214,22 +214,4 @@ fn settings_that_are_wrong_are_said_and_waited_for() {
     assert!(problem.contains("config.toml"), "{problem}");
     fs::write(&config, "").expect("writes");
     stage.until(|| stage.health()["phase"] == "ready");
-}
-
-#[test]
-fn a_command_starts_a_daemon_where_the_settings_say_so() {
-    let stage = Stage::new(1);
-    stage.world.replace_claude("#!/bin/sh\nexit 1\n");
-    stage.world.run(&["refresh", "--quiet"]);
-    assert!(!stage.home().daemon_lock().exists(), "not by default");
-    stage
-        .world
-        .ok(&["config", "set", "daemon.autostart", "true"]);
-    stage.world.run(&["refresh", "--quiet"]);
-    stage.until(|| stage.health()["phase"] == "ready");
-    let pid = u32::try_from(stage.health()["pid"].as_u64().expect("a number")).expect("a pid");
-    stage.world.run(&["select"]);
-    assert_eq!(stage.health()["pid"], pid, "one is enough");
-    assert_eq!(stage.ask(r#"{"proto":1,"op":"shutdown"}"#)["ok"], true);
-    assert!(holds_within(BOUND, || !runs(pid)));
 }

@@ -1,0 +1,139 @@
+//! A daemon for the time after this command: whether one may be started, and by whom; and how one ends that nobody
+//! supervises. Never two of them, and none beside a service: what a supervisor keeps, or was told to stop, is the
+//! supervisor's.
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::adapters::files::Lock;
+use crate::adapters::procs;
+use crate::adapters::service::{Definition, definitions};
+use crate::client;
+use crate::contract::paths::{DEFAULT_HOME_NAME, Home};
+use crate::contract::proto::Request;
+use crate::contract::proto::note::{Found, Note};
+use crate::contract::vars;
+use crate::daemon::spawn::{self, Started};
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a daemon may take to answer that it is on its way.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How long it may then take: what it writes, and a question to claude that is under way.
+const LAST_WORK: Duration = Duration::from_secs(30);
+/// How long it may take once it was sent a signal as well.
+const AFTER_SIGNAL: Duration = Duration::from_secs(10);
+
+/// Why this command starts no daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The settings, the environment, or the place where this runs: a container's first process is all it is for.
+    NotAllowed,
+    /// A service keeps it: its file.
+    Service(PathBuf),
+    /// One runs, was started too often, or cannot be started.
+    Spawn(Started),
+}
+
+/// Starts a daemon where none runs and one may be started. What goes wrong with it is in its log, and no reason to hold
+/// a command up.
+pub fn start(context: &Context) -> Result<(), Refusal> {
+    must_be_allowed(context)?;
+    match spawn::ensure(&context.home, context.now) {
+        Started::Now => Ok(()),
+        other => Err(Refusal::Spawn(other)),
+    }
+}
+
+/// The same, and says so.
+pub fn start_and_tell(context: &Context) {
+    if start(context).is_ok() {
+        eprintln!(
+            "the daemon now runs in the background and keeps the numbers fresh; `ccp service install` makes it start by itself"
+        );
+    }
+}
+
+/// Why this very process is not to become the daemon; none when it may, which is noted as a start.
+#[must_use]
+pub fn refuses(context: &Context) -> Option<Refusal> {
+    match must_be_allowed(context) {
+        Err(refusal) => Some(refusal),
+        Ok(()) => spawn::refuses(&context.home, context.now).map(Refusal::Spawn),
+    }
+}
+
+/// The daemon that runs, by its own note; none where none runs.
+#[must_use]
+pub fn running(home: &Home) -> Option<Note> {
+    if !Lock::is_held(&home.daemon_lock()).unwrap_or(false) {
+        return None;
+    }
+    match client::read_note(home) {
+        Found::Note(note) => Some(note),
+        Found::Nothing | Found::Foreign => None,
+    }
+}
+
+/// Ends the daemon of this home: it is asked, and, where it does not answer, sent a signal. The lock that is returned
+/// keeps the next one out while it is held; none where there never was a daemon.
+pub fn end(home: &Home) -> Result<Option<Lock>, Failure> {
+    let path = home.daemon_lock();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let acquire = |patience| {
+        Lock::acquire(&path, patience)
+            .map_err(|e| Failure::new(format!("cannot lock {}: {e}", path.display())))
+    };
+    if let Some(lock) = acquire(Duration::ZERO)? {
+        return Ok(Some(lock));
+    }
+    let note = running(home);
+    let asked = client::ask(home, &Request::Shutdown { for_proto: None }, ANSWER);
+    let patience = if asked.is_ok() {
+        LAST_WORK
+    } else {
+        Duration::ZERO
+    };
+    if let Some(lock) = acquire(patience)? {
+        return Ok(Some(lock));
+    }
+    if let Some((pid, start)) = note.as_ref().and_then(|n| Some((n.pid, n.start?)))
+        && procs::ask_to_end(pid, start)
+        && let Some(lock) = acquire(AFTER_SIGNAL)?
+    {
+        return Ok(Some(lock));
+    }
+    let who = note.map_or_else(String::new, |note| format!(", as process {}", note.pid));
+    let home = home.path().display();
+    Err(Failure::new(format!("a daemon still keeps {home}{who}")))
+}
+
+/// Whether launches and commands start a daemon of this home where none runs.
+#[must_use]
+pub fn is_allowed(context: &Context) -> bool {
+    must_be_allowed(context).is_ok()
+}
+
+fn must_be_allowed(context: &Context) -> Result<(), Refusal> {
+    let setting = context.settings().is_ok_and(|settings| settings.autostart);
+    if !vars::may_autostart(setting, env::var_os) || std::process::id() == 1 {
+        return Err(Refusal::NotAllowed);
+    }
+    match supervised(context) {
+        Some(definition) => Err(Refusal::Service(definition.file)),
+        None => Ok(()),
+    }
+}
+
+/// The service that keeps this home's daemon, where one is installed. Nobody is asked: its file tells.
+#[must_use]
+pub fn supervised(context: &Context) -> Option<Definition> {
+    let is_default = context.home.path() == context.user_home.join(DEFAULT_HOME_NAME);
+    let config = env::var_os(vars::XDG_CONFIG_HOME);
+    let found = definitions(&context.user_home, config.as_deref());
+    found
+        .into_iter()
+        .find(|definition| definition.keeps(&context.home, is_default))
+}
