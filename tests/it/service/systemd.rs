@@ -125,11 +125,21 @@ fn a_home_and_a_path_with_odd_names_are_understood_by_systemd() {
 fn where_no_user_instance_answers_it_is_said_and_nothing_is_written() {
     let mut world = with_supervisors(World::new());
     fs::write(world.home.path().join("no-bus"), "").expect("writes");
-    for action in ["install", "status"] {
-        let error = world.fails(1, &["service", action]);
-        assert!(error.contains("No medium found"), "{error}");
-        assert!(error.contains("sample on demand"), "{error}");
-    }
+    let error = world.fails(1, &["service", "install"]);
+    assert!(error.contains("No medium found"), "{error}");
+    assert!(error.contains("sample on demand"), "{error}");
+    let said = world.ok(&["service", "status"]);
+    assert!(
+        said.starts_with("state    not installed (there is no systemd"),
+        "{said}"
+    );
+    assert!(said.contains("\ndaemon   does not run\n"), "{said}");
+    world.set("CCP_AUTOSTART", "1");
+    let said = world.ok(&["service", "status"]);
+    assert!(
+        said.contains("daemon   does not run; the next launch starts it"),
+        "{said}"
+    );
     without_supervisors(&mut world);
     let error = world.fails(1, &["service", "install"]);
     assert!(error.contains("cannot run systemctl"), "{error}");
