@@ -5,24 +5,13 @@
 use super::context::Context;
 use super::failure::Failure;
 use crate::adapters::files::Lock;
-use crate::adapters::procs;
 use crate::adapters::service::{Definition, definitions};
-use crate::client;
 use crate::contract::paths::{DEFAULT_HOME_NAME, Home};
-use crate::contract::proto::Request;
-use crate::contract::proto::note::{Found, Note};
+use crate::contract::proto::note::Note;
 use crate::contract::vars;
 use crate::daemon::spawn::{self, Started};
 use std::env;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// How long a daemon may take to answer that it is on its way.
-const ANSWER: Duration = Duration::from_secs(3);
-/// How long it may then take: what it writes, and a question to claude that is under way.
-const LAST_WORK: Duration = Duration::from_secs(30);
-/// How long it may take once it was sent a signal as well.
-const AFTER_SIGNAL: Duration = Duration::from_secs(10);
 
 /// Why this command starts no daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,48 +55,13 @@ pub fn refuses(context: &Context) -> Option<Refusal> {
 /// The daemon that runs, by its own note; none where none runs.
 #[must_use]
 pub fn running(home: &Home) -> Option<Note> {
-    if !Lock::is_held(&home.daemon_lock()).unwrap_or(false) {
-        return None;
-    }
-    match client::read_note(home) {
-        Found::Note(note) => Some(note),
-        Found::Nothing | Found::Foreign => None,
-    }
+    spawn::running(home)
 }
 
-/// Ends the daemon of this home: it is asked, and, where it does not answer, sent a signal. The lock that is returned
-/// keeps the next one out while it is held; none where there never was a daemon.
+/// Ends the daemon of this home. The lock that is returned keeps the next one out while it is held; none where there
+/// never was a daemon.
 pub fn end(home: &Home) -> Result<Option<Lock>, Failure> {
-    let path = home.daemon_lock();
-    if !path.exists() {
-        return Ok(None);
-    }
-    let acquire = |patience| {
-        Lock::acquire(&path, patience)
-            .map_err(|e| Failure::new(format!("cannot lock {}: {e}", path.display())))
-    };
-    if let Some(lock) = acquire(Duration::ZERO)? {
-        return Ok(Some(lock));
-    }
-    let note = running(home);
-    let asked = client::ask(home, &Request::Shutdown { for_proto: None }, ANSWER);
-    let patience = if asked.is_ok() {
-        LAST_WORK
-    } else {
-        Duration::ZERO
-    };
-    if let Some(lock) = acquire(patience)? {
-        return Ok(Some(lock));
-    }
-    if let Some((pid, start)) = note.as_ref().and_then(|n| Some((n.pid, n.start?)))
-        && procs::ask_to_end(pid, start)
-        && let Some(lock) = acquire(AFTER_SIGNAL)?
-    {
-        return Ok(Some(lock));
-    }
-    let who = note.map_or_else(String::new, |note| format!(", as process {}", note.pid));
-    let home = home.path().display();
-    Err(Failure::new(format!("a daemon still keeps {home}{who}")))
+    spawn::end(home).map_err(Failure::new)
 }
 
 /// Whether launches and commands start a daemon of this home where none runs.
