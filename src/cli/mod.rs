@@ -52,6 +52,10 @@ pub fn main() -> u8 {
         Err(error) => {
             // clap prints help and version to stdout and mistakes to stderr, and knows the exit code of each.
             let _ = error.print();
+            let asks_for_directory = std::env::args_os().nth(1).is_some_and(|w| w == "select");
+            if error.use_stderr() && asks_for_directory {
+                select::print_nowhere();
+            }
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
@@ -93,7 +97,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
-        Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
+        Some(Command::Select(arguments)) => select::run(context(), &arguments),
         Some(Command::Service { action }) => service::run(&context()?, action),
         Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
         Some(Command::Statusline(arguments)) => statusline::command::run(&context()?, &arguments),
