@@ -5,18 +5,23 @@
 use super::context::Context;
 use super::failure::Failure;
 use crate::adapters::files::Lock;
+use crate::adapters::procs;
 use crate::adapters::service::{Definition, definitions};
+use crate::claim::roster;
 use crate::contract::paths::{DEFAULT_HOME_NAME, Home};
 use crate::contract::proto::note::Note;
 use crate::contract::vars;
 use crate::daemon::spawn::{self, Started};
 use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// Why this command starts no daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The settings, the environment, or the place where this runs: a container's first process is all it is for.
+    /// The settings or the environment say no, there are no accounts, the home is another user's, or this is a
+    /// container's first process, which is all that it is for.
     NotAllowed,
     /// A service keeps it: its file.
     Service(PathBuf),
@@ -72,13 +77,24 @@ pub fn is_allowed(context: &Context) -> bool {
 
 fn must_be_allowed(context: &Context) -> Result<(), Refusal> {
     let setting = context.settings().is_ok_and(|settings| settings.autostart);
-    if !vars::may_autostart(setting, env::var_os) || std::process::id() == 1 {
+    let is_allowed = vars::may_autostart(setting, env::var_os) && std::process::id() != 1;
+    if !is_allowed || !is_own(&context.home) || !has_accounts(context) {
         return Err(Refusal::NotAllowed);
     }
     match supervised(context) {
         Some(definition) => Err(Refusal::Service(definition.file)),
         None => Ok(()),
     }
+}
+
+/// A daemon of somebody else, such as of root under sudo, would leave files behind that the person cannot read.
+fn is_own(home: &Home) -> bool {
+    fs::metadata(home.path()).is_ok_and(|metadata| metadata.uid() == procs::user_id())
+}
+
+fn has_accounts(context: &Context) -> bool {
+    let roster = roster::load(&context.home, &context.user_home);
+    !roster.snapshot.accounts.is_empty()
 }
 
 /// The service that keeps this home's daemon, where one is installed. Nobody is asked: its file tells.

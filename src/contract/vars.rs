@@ -76,6 +76,13 @@ pub const ANCESTRY: &[&str] = &[
     "AI_AGENT",
 ];
 
+/// What no process of the background keeps of the launch or command that started it: whose session that was, and secrets
+/// that replace a login.
+pub fn of_one_session() -> impl Iterator<Item = &'static str> {
+    let lists = OVERRIDES.iter().chain(ANCESTRY);
+    lists.copied().chain([CLAUDE_CONFIG_DIR])
+}
+
 /// Hosts whose base URL gets no remark: claude's own default.
 pub const FIRST_PARTY_BASE_URL: &str = "https://api.anthropic.com";
 /// Where claude renews its tokens, and so does direct renewal.

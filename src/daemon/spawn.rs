@@ -76,12 +76,11 @@ pub fn ensure(home: &Home, now: Timestamp) -> Started {
     let mut command = Command::new(program);
     command
         .args(["daemon", "--detach"])
-        // It is no session of the account that this command may be running under.
-        .env_remove(vars::CLAUDE_CONFIG_DIR)
         .current_dir(home.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    vars::of_one_session().for_each(|name| _ = command.env_remove(name));
     procs::background::in_own_session(&mut command);
     // It outlives this command, which is over in a moment.
     command.spawn().map_or(Started::Cannot, |_| Started::Now)

@@ -75,7 +75,10 @@ fn the_daemon_keeps_nothing_of_the_launch() {
     let script = "trap '' TERM; ccp select 7>\"$HOME/held\"";
     let mut command = stage.world.command("/bin/sh", &["-c", script]);
     // As in a session of an account, whose processes are counted by this variable.
-    command.env("CLAUDE_CONFIG_DIR", stage.world.account_dir(1));
+    command
+        .env("CLAUDE_CONFIG_DIR", stage.world.account_dir(1))
+        .env("ANTHROPIC_API_KEY", "made-up")
+        .env("CLAUDECODE", "1");
     let mut launch = Running::start(command).expect("starts");
     launch.close_stdin();
     let output = launch.output(BOUND).expect("ends");
@@ -83,7 +86,9 @@ fn the_daemon_keeps_nothing_of_the_launch() {
     let pid = daemon_of(&stage);
     let of = |name: &str| fs::read(format!("/proc/{pid}/{name}")).expect("reads");
     let environment = String::from_utf8_lossy(&of("environ")).into_owned();
-    assert!(!environment.contains("CLAUDE_CONFIG_DIR="), "{environment}");
+    for name in ["CLAUDE_CONFIG_DIR=", "ANTHROPIC_API_KEY=", "CLAUDECODE="] {
+        assert!(!environment.contains(name), "{environment}");
+    }
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("lists");
     let open = open.filter_map(|e| fs::read_link(e.ok()?.path()).ok());
     assert!(
@@ -182,4 +187,19 @@ fn adopting_accounts_starts_it_and_says_so() {
         "{said}"
     );
     end(&stage, pid);
+}
+
+#[test]
+fn one_that_cannot_live_is_started_five_times_in_a_minute_at_most() {
+    let stage = stage();
+    // It ends at once, for the lock is another program's.
+    fs::write(stage.home().daemon_lock(), "4711\n").expect("writes");
+    for _ in 0..8 {
+        let words = ["daemon", "--detach", "--auto"];
+        let command = stage.world.command(stage.world.bin("ccpd"), &words);
+        let mut daemon = Running::start(command).expect("starts");
+        assert!(daemon.output(BOUND).is_some());
+    }
+    let starts = fs::read_to_string(stage.home().daemon_starts()).expect("is noted");
+    assert_eq!(starts.lines().count(), 5, "{starts}");
 }

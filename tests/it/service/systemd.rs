@@ -136,6 +136,7 @@ fn where_no_user_instance_answers_it_is_said_and_nothing_is_written() {
     );
     assert!(said.contains("\ndaemon   does not run\n"), "{said}");
     world.set("CCP_AUTOSTART", "1");
+    world.leave_account(1, &AccountSpec::new("jo"));
     let said = world.ok(&["service", "status"]);
     assert!(
         said.contains("daemon   does not run; the next launch starts it"),
