@@ -203,3 +203,25 @@ fn one_that_cannot_live_is_started_five_times_in_a_minute_at_most() {
     let starts = fs::read_to_string(stage.home().daemon_starts()).expect("is noted");
     assert_eq!(starts.lines().count(), 5, "{starts}");
 }
+
+#[test]
+fn an_account_is_not_taken_away_under_a_question_to_claude() {
+    let stage = Stage::new(2);
+    let asked = stage.world.home.path().join("asked");
+    let script = format!(
+        "echo asked > '{}'; sleep 1; mkdir -p \"$CLAUDE_CONFIG_DIR\"; exit 1",
+        asked.display()
+    );
+    stage.world.replace_claude(&script);
+    let mut daemon = stage.start(&[]);
+    assert!(holds_within(BOUND, || asked.exists()));
+    for account in ["1", "2"] {
+        stage.world.ok(&["remove", account, "-y"]);
+    }
+    stage.ask(r#"{"proto":1,"op":"shutdown"}"#);
+    assert_eq!(daemon.end().0, 0);
+    for number in [1, 2] {
+        let dir = stage.world.account_dir(number);
+        assert!(!dir.exists(), "{}", dir.display());
+    }
+}
