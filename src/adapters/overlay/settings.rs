@@ -1,8 +1,8 @@
 //! The flow of `.claude.json` between the base and an account: what is read, under which locks, and what is written
 //! when. What flows is decided by `core::claude_json`.
 
-use super::claude_lock::ClaudeLock;
 use super::listing::merge_record;
+use crate::adapters::files::claude_lock::ClaudeLock;
 use crate::adapters::files::{PRIVATE_FILE, replace, replace_rebuildable};
 use crate::contract::paths::{Base, claude_json};
 use crate::core::claude_json::Merged;
