@@ -4,6 +4,7 @@
 use super::log::Log;
 use super::perform::Performer;
 use super::prober::{Done, Job};
+use super::renew::Renewed;
 use super::requests;
 use super::watchers::{Seen, Watchers};
 use super::{fold, overlays};
@@ -495,14 +496,38 @@ impl Loop {
                 source,
                 outcome,
                 account_uuid,
-            } => Happened::Probed {
-                account,
-                source,
-                outcome: self.own(account, outcome, account_uuid.as_deref()),
-            },
+                renewed,
+            } => {
+                self.renewed(&renewed, now);
+                Happened::Probed {
+                    account,
+                    source,
+                    outcome: self.own(account, outcome, account_uuid.as_deref()),
+                }
+            }
             Done::Confirmed(account, verdict) => Happened::LoginChecked { account, verdict },
         };
         self.tell(happened, now);
+    }
+
+    /// Logins were renewed, or could not be: the database has it already.
+    fn renewed(&mut self, renewed: &[(AccountId, Renewed)], now: Timestamp) {
+        if renewed.is_empty() {
+            return;
+        }
+        for (account, renewed) in renewed {
+            let problem = renewed.problem();
+            match &problem {
+                None => self.log.info("login renewed", &[("account", account)]),
+                Some(why) => self
+                    .log
+                    .warn("login not renewed", &[("account", account), ("why", why)]),
+            }
+            self.performer.waiting.renewed(*account, problem);
+        }
+        self.reload(now);
+        self.performer
+            .publish(&self.settings, &self.base, false, now);
     }
 
     /// Numbers of another person's account, or of another plan, are none.

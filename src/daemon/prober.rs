@@ -2,7 +2,7 @@
 //! commands sample under.
 
 use super::main_loop::{Event, Places};
-use super::renew;
+use super::renew::{self, Renewed};
 use super::sampling::{self, Outcome, Surroundings};
 use crate::adapters::agent::{Environment, auth};
 use crate::adapters::files::Lock;
@@ -41,6 +41,8 @@ pub(super) enum Done {
         outcome: ProbeOutcome,
         /// Whose numbers they are, where that was said.
         account_uuid: Option<String>,
+        /// What became of the logins that were due for direct renewal.
+        renewed: Vec<(AccountId, Renewed)>,
     },
     /// Of [`Job::Confirm`].
     Confirmed(AccountId, LoginVerdict),
@@ -61,8 +63,9 @@ pub(super) fn work(places: &Arc<Places>, jobs: &Receiver<Job>, events: &SyncSend
 }
 
 fn probe(places: &Places, account: AccountId, source: Source) -> Done {
+    let mut renewed = Vec::new();
     let (outcome, account_uuid) = match lock(places) {
-        Ok(_lock) => sample(places, account, source),
+        Ok(_lock) => sample(places, account, source, &mut renewed),
         Err(reason) => (ProbeOutcome::Failed { reason }, None),
     };
     Done::Probed {
@@ -70,6 +73,7 @@ fn probe(places: &Places, account: AccountId, source: Source) -> Done {
         source,
         outcome,
         account_uuid,
+        renewed,
     }
 }
 
@@ -83,7 +87,12 @@ fn lock(places: &Places) -> Result<Lock, String> {
     Ok(lock)
 }
 
-fn sample(places: &Places, account: AccountId, source: Source) -> (ProbeOutcome, Option<String>) {
+fn sample(
+    places: &Places,
+    account: AccountId,
+    source: Source,
+    renewed: &mut Vec<(AccountId, Renewed)>,
+) -> (ProbeOutcome, Option<String>) {
     let claude = (places.find_claude)();
     let (api, oauth) = match sampling::bases() {
         Ok(bases) => bases,
@@ -97,7 +106,7 @@ fn sample(places: &Places, account: AccountId, source: Source) -> (ProbeOutcome,
         oauth: &oauth,
         now: &clock::now,
     };
-    renew_where_chosen(places, surroundings);
+    *renewed = renew_where_chosen(places, surroundings);
     let deadline = Instant::now() + sampling::BOUND;
     let sampled = sampling::sample_accounts(&[account], &[source], 1, deadline, surroundings);
     let outcome = sampled.into_iter().next().map(|(_, outcome)| outcome);
@@ -125,13 +134,18 @@ fn sample(places: &Places, account: AccountId, source: Source) -> (ProbeOutcome,
 
 /// With `login.renew = "direct"`, logins that are due are renewed on the way. What fails is in the database, and the
 /// question that follows lets claude try.
-fn renew_where_chosen(places: &Places, surroundings: Surroundings<'_>) {
+fn renew_where_chosen(
+    places: &Places,
+    surroundings: Surroundings<'_>,
+) -> Vec<(AccountId, Renewed)> {
     if !(places.settings)().is_ok_and(|settings| settings.renew == Renew::Direct) {
-        return;
+        return Vec::new();
     }
-    if let Ok(mut store) = (places.open_store)() {
-        let _ = renew::renew_due(&mut store, surroundings, clock::now());
-    }
+    let renewed = (places.open_store)().map(|mut store| {
+        let now = clock::now();
+        renew::renew_due(&mut store, surroundings, now).unwrap_or_default()
+    });
+    renewed.unwrap_or_default()
 }
 
 fn confirm(places: &Places, account: AccountId) -> LoginVerdict {

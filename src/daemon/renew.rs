@@ -46,6 +46,18 @@ pub enum Renewed {
     },
 }
 
+impl Renewed {
+    /// What stood in the way; none where nothing did.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Self::Renewed { .. } | Self::NotNeeded => None,
+            Self::Refused => Some("the service does not accept the login".to_owned()),
+            Self::Failed { reason, .. } => Some(format!("its login was not renewed: {reason}")),
+        }
+    }
+}
+
 /// Renews the logins that are due and that nobody uses, and records what came of it. What needed nothing is not listed.
 pub fn renew_due(
     store: &mut Store,

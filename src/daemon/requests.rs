@@ -246,6 +246,18 @@ impl Waiting {
         }
     }
 
+    /// A login was renewed, or could not be, while clients wait: they are told.
+    pub(super) fn renewed(&mut self, account: AccountId, problem: Option<String>) {
+        for client in self.wishes.values_mut() {
+            let refreshed = &mut client.refreshed;
+            let account = account.number();
+            match problem.clone() {
+                None => refreshed.renewed.push(account),
+                Some(problem) => refreshed.failed.push(Failed { account, problem }),
+            }
+        }
+    }
+
     fn finish(&mut self, number: u64, response: impl FnOnce(Refreshed) -> Response) {
         if let Some(wish) = self.wishes.remove(&number) {
             // A client that is gone needs no answer.
