@@ -12,6 +12,8 @@ pub const CCP_API_BASE: &str = "CCP_API_BASE";
 pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
 /// Where the simulated service of the demo and the tests listens; loopback only. Read by the stand-in client alone.
 pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
+/// Set for a claude that ccp asks something, so that it is not taken for a session.
+pub const CCP_PROBE: &str = "CCP_PROBE";
 /// A daemon ends when the process of this number does: what a test starts does not outlive the test.
 pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
 /// Where short paths for sockets can be had.

@@ -6,10 +6,11 @@ use super::perform::Performer;
 use super::prober::{Done, Job};
 use super::renew::Renewed;
 use super::requests;
+use super::strays::{Look, Stray};
 use super::watchers::{Seen, Watchers};
 use super::{fold, overlays};
+use crate::adapters::clock;
 use crate::adapters::store::{Meta, Store};
-use crate::adapters::{clock, leases};
 use crate::contract::paths::{Base, Home};
 use crate::contract::proto::{Phase, Request, Response};
 use crate::contract::settings::Settings;
@@ -17,7 +18,7 @@ use crate::core::account::AccountId;
 use crate::core::accounts::event::{Event as Happened, KnownAccount, ProbeOutcome};
 use crate::core::accounts::machine::Machine;
 use crate::core::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -125,6 +126,7 @@ pub(super) fn run(places: &Arc<Places>, inlets: Inlets, log: &Log) {
         base,
         loaded: None,
         leases: BTreeMap::new(),
+        strays: None,
         due: Due::at_start(),
         unsettled: BTreeMap::new(),
         log: log.clone(),
@@ -167,6 +169,8 @@ struct Due {
     housekeeping: Instant,
     overlays: Option<Instant>,
     reload: Option<Instant>,
+    /// A look at claude's own list of sessions.
+    sessions: Option<Instant>,
 }
 
 impl Due {
@@ -176,11 +180,12 @@ impl Due {
             housekeeping: now,
             overlays: Some(now),
             reload: None,
+            sessions: None,
         }
     }
 
     fn next(&self) -> Instant {
-        let rest = [self.overlays, self.reload];
+        let rest = [self.overlays, self.reload, self.sessions];
         rest.into_iter()
             .flatten()
             .fold(self.housekeeping, Instant::min)
@@ -210,11 +215,13 @@ pub(super) struct Loop {
     /// The roster as the machine was told it last, without sessions; none before the first time.
     loaded: Option<Vec<KnownAccount>>,
     /// Leases that count, and whose they are.
-    leases: BTreeMap<String, AccountId>,
+    pub(super) leases: BTreeMap<String, AccountId>,
+    /// Sessions without one; none before the first look.
+    pub(super) strays: Option<BTreeMap<Stray, AccountId>>,
     due: Due,
     /// Overlays that could not be put in order, and when they are tried again.
     unsettled: BTreeMap<AccountId, Instant>,
-    log: Log,
+    pub(super) log: Log,
 }
 
 impl Loop {
@@ -228,6 +235,7 @@ impl Loop {
             }
         }
         self.leases = self.live_leases(now);
+        self.look_for_strays(Look::Everywhere, now);
         self.reload(now);
         let accounts = self.loaded.as_ref().map_or(0, Vec::len);
         self.log.info("ready", &[("accounts", &accounts)]);
@@ -259,6 +267,7 @@ impl Loop {
             Event::Seen(Seen::Overlay) => soon(&mut self.due.overlays),
             Event::Seen(Seen::Published) => soon(&mut self.due.reload),
             Event::Seen(Seen::Leases) => self.count_sessions(clock::now()),
+            Event::Seen(Seen::Sessions) => soon(&mut self.due.sessions),
             Event::Seen(Seen::Inbox) => {
                 self.due.housekeeping = self.due.housekeeping.min(Instant::now() + COALESCE);
             }
@@ -276,6 +285,9 @@ impl Loop {
         }
         if is_due(&mut self.due.reload) {
             self.reload(now);
+        }
+        if is_due(&mut self.due.sessions) {
+            self.look_for_strays(Look::Listed, now);
         }
         if self.due.housekeeping <= Instant::now() {
             self.keep_house(now);
@@ -297,7 +309,7 @@ impl Loop {
     }
 
     /// What the machine itself had written is no news to it.
-    fn adopt_own_changes(&mut self, now: Timestamp) {
+    pub(super) fn adopt_own_changes(&mut self, now: Timestamp) {
         let touched = self.performer.take_touched();
         let (false, Some(loaded)) = (touched.is_empty(), &mut self.loaded) else {
             return;
@@ -337,6 +349,7 @@ impl Loop {
             Err(error) => self.performer.ill(&error),
         }
         self.count_sessions(now);
+        self.look_for_strays(Look::Everywhere, now);
         self.reload(now);
         self.put_overlays_in_order();
     }
@@ -365,9 +378,8 @@ impl Loop {
         }
         let last_launch = self.last_launch();
         self.loaded = Some(accounts.clone());
-        let sessions = |id| self.leases.values().filter(|other| **other == id).count();
         let with_sessions = accounts.into_iter().map(|account| KnownAccount {
-            sessions: u32::try_from(sessions(account.id)).unwrap_or(u32::MAX),
+            sessions: self.sessions_of(account.id),
             ..account
         });
         let event = Happened::Loaded {
@@ -386,45 +398,6 @@ impl Loop {
         let names = self.leases.keys();
         let leased = names.filter_map(|n| crate::contract::lease::LeaseName::parse(n));
         leased.map(|l| l.created_at).chain(picked).max()
-    }
-
-    fn live_leases(&self, now: Timestamp) -> BTreeMap<String, AccountId> {
-        let this = crate::adapters::procs::machine();
-        let Ok(listing) = leases::list(&self.places.home.leases()) else {
-            // What cannot be looked at is as it was.
-            return self.leases.clone();
-        };
-        let live = listing
-            .leases
-            .into_iter()
-            .filter(|l| fold::counts(l, &this, now));
-        live.map(|l| (l.to_string(), l.account)).collect()
-    }
-
-    /// Looks at the leases, and tells the machine of sessions that began or ended.
-    pub(super) fn count_sessions(&mut self, now: Timestamp) {
-        let live = self.live_leases(now);
-        let before = std::mem::replace(&mut self.leases, live);
-        let is_new = |(name, _): &(&String, &AccountId)| !before.contains_key(*name);
-        let began: Vec<AccountId> = self.leases.iter().filter(is_new).map(|(_, a)| *a).collect();
-        let is_gone = |(name, _): &(&String, &AccountId)| !self.leases.contains_key(*name);
-        let ended: Vec<AccountId> = before.iter().filter(is_gone).map(|(_, a)| *a).collect();
-        let changed: BTreeSet<AccountId> = began.iter().chain(&ended).copied().collect();
-        for account in began {
-            self.tell(Happened::SessionStarted { account }, now);
-        }
-        for account in ended {
-            self.tell(Happened::SessionEnded { account }, now);
-        }
-        for account in changed {
-            let live = self
-                .leases
-                .values()
-                .filter(|other| **other == account)
-                .count();
-            let live = u32::try_from(live).unwrap_or(u32::MAX);
-            self.tell(Happened::SessionsCounted { account, live }, now);
-        }
     }
 
     fn put_overlays_in_order(&mut self) {

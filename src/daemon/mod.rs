@@ -11,6 +11,7 @@ pub mod roster;
 pub mod sampling;
 pub mod serve;
 pub mod spawn;
+mod strays;
 
 mod endpoint;
 mod main_loop;
@@ -18,4 +19,5 @@ mod perform;
 mod prober;
 mod requests;
 mod server;
+mod sessions;
 mod watchers;

@@ -35,7 +35,8 @@ pub fn put_in_order(
     waiting: Option<&LeaseName>,
     now: Timestamp,
 ) -> Result<SyncReport, StoreError> {
-    let live = publish::is_in_use(&store.home().clone(), account.id, waiting, now);
+    let live = account.health.unleased_sessions > 0
+        || publish::is_in_use(&store.home().clone(), account.id, waiting, now);
     let options = make(direction(settings), live);
     let (report, stamp) = sync_until_still(base, account, options, now);
     if store.overlay_state(account.id)?.stamp != stamp {

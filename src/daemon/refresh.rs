@@ -6,6 +6,7 @@ use super::publish::{self, PublishError};
 use super::renew::{self, Renewed};
 use super::roster::identity_of;
 use super::sampling::{self, Outcome, Surroundings};
+use super::strays;
 use crate::adapters::files::{Lock, create_private_dir};
 use crate::adapters::store::{Account, Event, Store, StoreError};
 use crate::contract::paths::Base;
@@ -87,6 +88,7 @@ pub fn refresh(
     let began = (surroundings.now)();
     let _lock = lock(store, patience, began)?;
     let now = (surroundings.now)();
+    strays::note(store)?;
     let (_, mut snapshot) = fold::tidy(store, settings, base, now)?;
     // Before sampling, which then finds the new tokens.
     let renewed = match settings.renew {

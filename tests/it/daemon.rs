@@ -8,6 +8,7 @@ mod hostile;
 mod keeping;
 mod life;
 mod polling;
+mod sessions;
 
 use crate::life::world::{BOUND, World};
 use ccp::adapters::{files, procs};

@@ -45,7 +45,8 @@ impl Environment {
     ) -> Self {
         let is_removed = |name: &OsStr| {
             let mut names = vars::OVERRIDES.iter().chain(vars::ANCESTRY);
-            name == vars::CLAUDE_CONFIG_DIR || names.any(|removed| name == *removed)
+            let own = [vars::CLAUDE_CONFIG_DIR, vars::CCP_PROBE];
+            own.iter().any(|own| name == *own) || names.any(|removed| name == *removed)
         };
         let mut pairs: Vec<_> = inherited
             .into_iter()
@@ -55,6 +56,7 @@ impl Environment {
             vars::CLAUDE_CONFIG_DIR.into(),
             account_dir.as_os_str().to_owned(),
         ));
+        pairs.push((vars::CCP_PROBE.into(), "1".into()));
         Self(pairs)
     }
 
@@ -337,7 +339,12 @@ mod tests {
         names.sort();
         assert_eq!(
             names,
-            ["CLAUDE_CODE_CLIENT_CERT=/c", "CLAUDE_CONFIG_DIR=/a", "X=2"]
+            [
+                "CCP_PROBE=1",
+                "CLAUDE_CODE_CLIENT_CERT=/c",
+                "CLAUDE_CONFIG_DIR=/a",
+                "X=2"
+            ]
         );
     }
 
