@@ -2,6 +2,8 @@
 
 #[cfg(feature = "full")]
 pub mod claude_lock;
+#[cfg(feature = "full")]
+pub mod mount;
 
 use crate::core::time::Timestamp;
 use std::ffi::{CString, OsString};

@@ -132,6 +132,7 @@ fn attempt(
         api: &api,
         oauth: &oauth,
         now: &clock::now,
+        stop: None,
     };
     Ok(refresh::refresh(
         store,

@@ -16,6 +16,8 @@ pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
 pub const CCP_PROBE: &str = "CCP_PROBE";
 /// A daemon ends when the process of this number does: what a test starts does not outlive the test.
 pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
+/// What a test changes of a daemon: its bounds, and facts about the computer; `NAME=VALUE`, separated by commas.
+pub const CCP_TEST_DAEMON: &str = "CCP_TEST_DAEMON";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 

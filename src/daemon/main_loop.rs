@@ -1,6 +1,7 @@
 //! The loop that owns the roster and the database: everything that happens comes in as an [`Event`], one after the
 //! other. It is a thread of its own, so that the socket answers while a disk is slow.
 
+use super::conditions::Conditions;
 use super::log::Log;
 use super::perform::Performer;
 use super::prober::{Done, Job};
@@ -9,8 +10,8 @@ use super::requests;
 use super::strays::{Look, Stray};
 use super::watchers::{Seen, Watchers};
 use super::{fold, overlays};
-use crate::adapters::clock;
 use crate::adapters::store::{Meta, Store};
+use crate::adapters::{clock, power};
 use crate::contract::paths::{Base, Home};
 use crate::contract::proto::{Phase, Request, Response};
 use crate::contract::settings::Settings;
@@ -34,6 +35,8 @@ const COALESCE: Duration = Duration::from_millis(60);
 const OVERLAY_RETRY: Duration = Duration::from_millis(200);
 /// Between two attempts to open a database that cannot be opened.
 const OPEN_RETRY: Duration = Duration::from_secs(2);
+/// A computer that slept for less than this did not sleep.
+const NAP: Duration = Duration::from_secs(5);
 /// The longest the loop sleeps: the clock may be moved under it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
@@ -108,6 +111,8 @@ pub(super) struct Inlets {
     pub(super) jobs: SyncSender<Job>,
     /// For `health`.
     pub(super) progress: watch::Sender<Progress>,
+    /// What is taken for given.
+    pub(super) conditions: Conditions,
 }
 
 /// Runs until [`Event::Stop`].
@@ -128,6 +133,9 @@ pub(super) fn run(places: &Arc<Places>, inlets: Inlets, log: &Log) {
         leases: BTreeMap::new(),
         strays: None,
         due: Due::at_start(),
+        slept: inlets.conditions.slept(),
+        conditions: inlets.conditions,
+        saves: false,
         unsettled: BTreeMap::new(),
         log: log.clone(),
     };
@@ -171,6 +179,8 @@ struct Due {
     reload: Option<Instant>,
     /// A look at claude's own list of sessions.
     sessions: Option<Instant>,
+    /// A look at the battery.
+    power: Instant,
 }
 
 impl Due {
@@ -181,11 +191,12 @@ impl Due {
             overlays: Some(now),
             reload: None,
             sessions: None,
+            power: now,
         }
     }
 
     fn next(&self) -> Instant {
-        let rest = [self.overlays, self.reload, self.sessions];
+        let rest = [self.overlays, self.reload, self.sessions, Some(self.power)];
         rest.into_iter()
             .flatten()
             .fold(self.housekeeping, Instant::min)
@@ -219,6 +230,11 @@ pub(super) struct Loop {
     /// Sessions without one; none before the first look.
     pub(super) strays: Option<BTreeMap<Stray, AccountId>>,
     due: Due,
+    conditions: Conditions,
+    /// The battery is saved, as the machine was told.
+    saves: bool,
+    /// How long the computer had slept at the last look.
+    slept: Duration,
     /// Overlays that could not be put in order, and when they are tried again.
     unsettled: BTreeMap<AccountId, Instant>,
     pub(super) log: Log,
@@ -236,6 +252,8 @@ impl Loop {
         }
         self.leases = self.live_leases(now);
         self.look_for_strays(Look::Everywhere, now);
+        // Before anybody is asked.
+        self.look_at_battery(now);
         self.reload(now);
         let accounts = self.loaded.as_ref().map_or(0, Vec::len);
         self.log.info("ready", &[("accounts", &accounts)]);
@@ -280,6 +298,11 @@ impl Loop {
 
     fn do_what_is_due(&mut self) {
         let now = clock::now();
+        self.notice_sleep(now);
+        if self.due.power <= Instant::now() {
+            self.look_at_battery(now);
+            self.due.power = Instant::now() + self.conditions.power_every;
+        }
         if is_due(&mut self.due.overlays) {
             self.put_overlays_in_order();
         }
@@ -295,6 +318,29 @@ impl Loop {
         }
         if self.machine.next_deadline().is_some_and(|at| at <= now) {
             self.tell(Happened::Tick, now);
+        }
+    }
+
+    /// The computer slept since the last look. (The machine takes this and the clock's jump for one.)
+    fn notice_sleep(&mut self, now: Timestamp) {
+        let slept = self.conditions.slept();
+        let more = slept.saturating_sub(self.slept);
+        self.slept = slept;
+        if more >= NAP {
+            self.log.info("woke up", &[("slept_s", &more.as_secs())]);
+            self.tell(Happened::Woke, now);
+            // Who sleeps hears nothing of what others do meanwhile.
+            self.due.housekeeping = Instant::now();
+            self.due.power = Instant::now();
+        }
+    }
+
+    fn look_at_battery(&mut self, now: Timestamp) {
+        let on = power::saves(&self.conditions.sys);
+        if on != self.saves {
+            self.saves = on;
+            self.log.info("battery saver", &[("on", &on)]);
+            self.tell(Happened::Saver { on }, now);
         }
     }
 

@@ -13,6 +13,7 @@ pub mod serve;
 pub mod spawn;
 mod strays;
 
+mod conditions;
 mod endpoint;
 mod main_loop;
 mod perform;

@@ -3,6 +3,8 @@
 #[cfg(feature = "full")]
 mod ancestry;
 #[cfg(feature = "full")]
+mod asleep;
+#[cfg(feature = "full")]
 pub mod children;
 #[cfg(feature = "full")]
 pub mod environment;
@@ -28,6 +30,8 @@ use macos as platform;
 
 #[cfg(feature = "full")]
 pub use ancestry::ancestors;
+#[cfg(feature = "full")]
+pub use asleep::slept;
 
 use crate::core::accounts::lease::{Holder, Sighting};
 use crate::core::hash::hash;
