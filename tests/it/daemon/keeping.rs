@@ -157,3 +157,50 @@ fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
         samples.len()
     );
 }
+
+#[test]
+fn what_the_flow_of_settings_holds_back_is_kept_while_it_is_held() {
+    let stage = Stage::new(1);
+    stage
+        .world
+        .ok(&["config", "set", "overlay.settings", "two-way"]);
+    let base = stage.world.home.path().join(".claude.json");
+    fs::write(&base, r#"{"theme":"dark-ansi"}"#).expect("writes");
+    stage.world.ok(&["sync"]);
+    let own = stage.world.account_dir(1).join(".claude.json");
+    let text = fs::read_to_string(&own).expect("reads");
+    let mut value: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
+    assert_eq!(value["theme"], "dark-ansi");
+    value.as_object_mut().expect("an object").remove("theme");
+    fs::write(&own, value.to_string()).expect("writes");
+    let backup = stage.world.account_dir(1).join("backups");
+    fs::create_dir_all(&backup).expect("makes");
+    let newer = backup.join(".claude.json.backup.9");
+    fs::write(&newer, "{}").expect("writes");
+    let written = fs::metadata(&own)
+        .and_then(|m| m.modified())
+        .expect("reads");
+    fs::File::open(&newer)
+        .and_then(|file| file.set_modified(written + Duration::from_secs(1)))
+        .expect("sets");
+
+    let id = AccountId::new(1).expect("in range");
+    let held = || stage.world.store().overlay_state(id).expect("reads").held;
+    assert_eq!(held(), None);
+    stage.world.run(&["sync"]);
+    let first = held().expect("somebody has to look");
+    assert!(
+        first.text.contains("theme") && first.text.contains("backup"),
+        "{first:?}"
+    );
+    stage.world.run(&["sync"]);
+    assert_eq!(held(), Some(first), "since when does not change");
+    fs::remove_dir_all(&backup).expect("removes");
+    stage.world.ok(&["sync"]);
+    assert_eq!(held(), None);
+    let now = fs::read_to_string(&base).expect("reads");
+    assert!(!now.contains("theme"), "{now}");
+    let events = stage.world.store().events(100).expect("lists");
+    let told = events.iter().filter(|e| e.kind == "settings_held");
+    assert_eq!(told.count(), 2, "when it began and when it ended");
+}
