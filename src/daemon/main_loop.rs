@@ -129,6 +129,7 @@ pub(super) fn run(places: &Arc<Places>, inlets: Inlets, log: &Log) {
         places: Arc::clone(places),
         settings,
         base,
+        published: requests::Published::default(),
         loaded: None,
         leases: BTreeMap::new(),
         strays: None,
@@ -177,6 +178,7 @@ struct Due {
     housekeeping: Instant,
     overlays: Option<Instant>,
     reload: Option<Instant>,
+    leases: Option<Instant>,
     /// A look at claude's own list of sessions.
     sessions: Option<Instant>,
     /// A look at the battery.
@@ -190,16 +192,17 @@ impl Due {
             housekeeping: now,
             overlays: Some(now),
             reload: None,
+            leases: None,
             sessions: None,
             power: now,
         }
     }
 
     fn next(&self) -> Instant {
-        let rest = [self.overlays, self.reload, self.sessions, Some(self.power)];
+        let rest = [self.overlays, self.reload, self.leases, self.sessions];
         rest.into_iter()
             .flatten()
-            .fold(self.housekeeping, Instant::min)
+            .fold(self.housekeeping.min(self.power), Instant::min)
     }
 }
 
@@ -222,6 +225,8 @@ pub(super) struct Loop {
     pub(super) places: Arc<Places>,
     pub(super) settings: Settings,
     pub(super) base: Base,
+    /// What launches go by.
+    pub(super) published: requests::Published,
     watchers: Watchers,
     /// The roster as the machine was told it last, without sessions; none before the first time.
     loaded: Option<Vec<KnownAccount>>,
@@ -284,7 +289,7 @@ impl Loop {
             Event::Request { request, reply } => requests::take(self, request, reply),
             Event::Seen(Seen::Overlay) => soon(&mut self.due.overlays),
             Event::Seen(Seen::Published) => soon(&mut self.due.reload),
-            Event::Seen(Seen::Leases) => self.count_sessions(clock::now()),
+            Event::Seen(Seen::Leases) => soon(&mut self.due.leases),
             Event::Seen(Seen::Sessions) => soon(&mut self.due.sessions),
             Event::Seen(Seen::Inbox) => {
                 self.due.housekeeping = self.due.housekeeping.min(Instant::now() + COALESCE);
@@ -308,6 +313,9 @@ impl Loop {
         }
         if is_due(&mut self.due.reload) {
             self.reload(now);
+        }
+        if is_due(&mut self.due.leases) {
+            self.count_sessions(now);
         }
         if is_due(&mut self.due.sessions) {
             self.look_for_strays(Look::Listed, now);

@@ -152,15 +152,11 @@ pub(super) fn machine_id() -> Option<String> {
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-pub(super) fn machine_text() -> String {
+/// Boot id and pid namespace; what cannot be found out is left empty.
+pub(super) fn boot() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    format!(
-        "{} {} {}",
-        boot.trim(),
-        namespace.display(),
-        super::host_name()
-    )
+    format!("{} {}", boot.trim(), namespace.display())
 }
 
 #[cfg(test)]

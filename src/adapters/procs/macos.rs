@@ -175,7 +175,7 @@ pub(super) fn is_called(pid: u32, program: &str) -> bool {
 }
 
 /// macOS has no pid namespaces, and its boot id is `kern.bootsessionuuid`.
-pub(super) fn machine_text() -> String {
+pub(super) fn boot() -> String {
     let mut buffer = [0_u8; 64];
     let mut length = buffer.len();
     // SAFETY: name is a C string, the buffer is ours and its length is passed along.
@@ -196,5 +196,5 @@ pub(super) fn machine_text() -> String {
     let boot = String::from_utf8_lossy(boot)
         .trim_end_matches('\0')
         .to_owned();
-    format!("{boot} - {}", super::host_name())
+    format!("{boot} -")
 }

@@ -35,6 +35,7 @@ pub use asleep::slept;
 
 use crate::core::accounts::lease::{Holder, Sighting};
 use crate::core::hash::hash;
+use std::sync::OnceLock;
 
 /// What tells this machine, since its last boot, from any other that shares the home directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,9 @@ pub struct Machine {
 /// This machine. What cannot be found out is left empty.
 #[must_use]
 pub fn machine() -> Machine {
-    let text = platform::machine_text();
+    // Neither changes while this process lives; the host's name may.
+    static BOOT: OnceLock<String> = OnceLock::new();
+    let text = format!("{} {}", BOOT.get_or_init(platform::boot), host_name());
     let hash = hash(text.as_bytes());
     Machine { text, hash }
 }
