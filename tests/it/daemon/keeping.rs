@@ -1,6 +1,7 @@
 //! What it is for: overlays, reports and leases are kept in order, whatever happens to it.
 
 use super::{Stage, holds_within, rounds};
+use crate::proof::Proof;
 use ccp::adapters::store::Store;
 use ccp::adapters::{clock, inbox};
 use ccp::contract::report::Report;
@@ -105,15 +106,16 @@ fn what_cannot_be_written_is_said_and_heals() {
 fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
     let stage = Stage::new(2);
     let base = stage.world.home.path().join(".claude");
-    let mut handed_in = 0;
-    let rounds = rounds(500, 25);
-    for round in 0..rounds {
+    let mut proof = Proof::open("kills", 500, 25);
+    let mut handed_in = 0_u64;
+    for round in proof.left() {
         let mut daemon = stage.start(&[]);
         let began = Instant::now();
         // From before it listens to well into its work.
         let moment = Duration::from_millis((round as u64 * 37) % 300);
         while began.elapsed() < moment {
-            let used = f64::from(handed_in % 100);
+            #[expect(clippy::cast_precision_loss, reason = "two digits")]
+            let used = (handed_in % 100) as f64;
             inbox::hand_in(&stage.home().inbox(), &report(1, clock::now(), used))
                 .expect("hands in");
             fs::write(base.join(format!("round-{}", handed_in % 50)), "x").expect("writes");
@@ -124,6 +126,7 @@ fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
         daemon.end();
         // What a launch reads is whole at every moment.
         assert_eq!(stage.world.snapshot().accounts.len(), 2);
+        proof.round_done([("reports", handed_in)]);
     }
     let mut last = stage.start_ready(&[]);
     stage.until(|| {
@@ -152,10 +155,9 @@ fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
         .expect("lists");
     let instants: BTreeSet<_> = samples.iter().map(|s| s.measured_at).collect();
     assert_eq!(instants.len(), samples.len(), "no sample is there twice");
-    println!(
-        "{rounds} kills, {handed_in} reports, {} samples kept",
-        samples.len()
-    );
+    assert!(samples.len() as u64 <= handed_in + 10, "none is made up");
+    proof.count([("samples kept", samples.len() as u64)]);
+    proof.table();
 }
 
 #[test]
