@@ -1,5 +1,10 @@
 //! Files that survive a crash in the middle: private directories, replacement by rename, short locks.
 
+#[cfg(feature = "full")]
+pub mod claude_lock;
+#[cfg(feature = "full")]
+pub mod mount;
+
 use crate::core::time::Timestamp;
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};

@@ -21,6 +21,8 @@ pub mod inbox;
 #[cfg(feature = "full")]
 pub mod overlay;
 #[cfg(feature = "full")]
+pub mod power;
+#[cfg(feature = "full")]
 pub mod service;
 #[cfg(feature = "full")]
 pub mod shells;

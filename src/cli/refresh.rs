@@ -78,6 +78,9 @@ fn tell_of(context: &Context, refreshed: &Refreshed) -> Result<(), Failure> {
         let account = accounts.iter().find(|a| a.id.number() == number);
         account.map_or_else(|| number.to_string(), |a| a.label.clone())
     };
+    for number in &refreshed.renewed {
+        eprintln!("{}: login renewed", label(*number));
+    }
     for number in &refreshed.sampled {
         eprintln!("{}: sampled", label(*number));
     }
@@ -122,6 +125,7 @@ fn attempt(
         api: &api,
         oauth: &oauth,
         now: &clock::now,
+        stop: None,
     };
     Ok(refresh::refresh(
         store,
@@ -151,15 +155,19 @@ fn problem(outcome: &Sampled) -> Option<String> {
 
 fn tell(store: &Store, round: &Round) -> Result<(), Failure> {
     let accounts = store.accounts()?;
-    for (id, outcome) in &round.outcomes {
-        let label = accounts
-            .iter()
-            .find(|a| a.id == *id)
-            .map_or("", |a| a.label.as_str());
-        match problem(outcome) {
-            None => eprintln!("{label}: sampled"),
+    let told = |id: AccountId, done: &str, problem: Option<String>| {
+        let account = accounts.iter().find(|a| a.id == id);
+        let label = account.map_or("", |a| a.label.as_str());
+        match problem {
+            None => eprintln!("{label}: {done}"),
             Some(problem) => eprintln!("warning: {label}: {problem}"),
         }
+    };
+    for (id, renewed) in &round.renewed {
+        told(*id, "login renewed", renewed.problem());
+    }
+    for (id, outcome) in &round.outcomes {
+        told(*id, "sampled", problem(outcome));
     }
     Ok(())
 }

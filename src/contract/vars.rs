@@ -14,6 +14,8 @@ pub const CCP_API_BASE: &str = "CCP_API_BASE";
 pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
 /// Where the simulated service of the demo and the tests listens; loopback only. Read by the stand-in client alone.
 pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
+/// Set for a claude that ccp asks something, so that it is not taken for a session.
+pub const CCP_PROBE: &str = "CCP_PROBE";
 /// A daemon ends when the process of this number does: what a test starts does not outlive the test.
 pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
 /// `0`: this command starts no daemon in the background; anything else: it may, whatever `[daemon] autostart` says.
@@ -22,6 +24,8 @@ pub const CCP_AUTOSTART: &str = "CCP_AUTOSTART";
 pub const CI: &str = "CI";
 /// Where a person's configuration is; default `~/.config`.
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+/// What a test changes of a daemon: its bounds, and facts about the computer; `NAME=VALUE`, separated by commas.
+pub const CCP_TEST_DAEMON: &str = "CCP_TEST_DAEMON";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 

@@ -8,6 +8,7 @@ mod exec;
 mod launch;
 mod life;
 mod overlay;
+mod proof;
 mod real;
 mod renew;
 mod service;

@@ -6,6 +6,8 @@ pub mod identity;
 pub mod login;
 pub mod probe;
 mod process;
+mod until;
 pub mod version;
 
 pub use process::Environment;
+pub use until::Until;

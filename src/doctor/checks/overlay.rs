@@ -162,12 +162,6 @@ pub const CONFLICTS: Check = Check {
     },
 };
 
-/// Events of this kind are noted by who stops a merge, those of the other when it goes on.
-const STOPPED: &str = "merge-stopped";
-const RESUMED: &str = "merge-resumed";
-/// The most events that are looked through.
-const MAX_EVENTS: u32 = 1_000;
-
 /// Merges that were stopped because the account's file did not look right.
 pub const MERGES: Check = Check {
     id: "merge-stops",
@@ -183,20 +177,13 @@ fn merges(patient: &Patient<'_>) -> Vec<Finding> {
     let (true, Database::Open(store)) = (is_two_way, &patient.database) else {
         return vec![Finding::ok("they flow one way")];
     };
-    // Newest first: the first of an account's says how it is now.
-    let events = store.events(MAX_EVENTS).unwrap_or_default();
-    let last = |account: &Account| {
-        let kinds = [STOPPED, RESUMED];
-        let mut own = events.iter().filter(|e| e.account == Some(account.id));
-        own.find(|e| kinds.contains(&e.kind.as_str()))
-    };
     let findings = patient
         .accounts
         .iter()
         .filter_map(|account| {
-            let event = last(account).filter(|event| event.kind == STOPPED)?;
-            let since = age(patient.now().since(event.at));
-            let text = format!("{}: stopped {since} ago: {}", account.label, event.text);
+            let held = store.overlay_state(account.id).ok()?.held?;
+            let since = age(patient.now().since(held.since));
+            let text = format!("{}: stopped {since} ago: {}", account.label, held.text);
             let own = claude_json(&account.config_dir);
             let base = patient.base.json.display();
             let hint = format!("compare {} with {base}; both were kept", own.display());

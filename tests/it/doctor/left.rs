@@ -2,7 +2,6 @@
 
 use super::{Then, check, healthy, line_of};
 use crate::life::world::id;
-use ccp::adapters::store::Event;
 use ccp::adapters::{clock, inbox};
 use ccp::contract::report::Report;
 use std::fs::{self, File};
@@ -98,25 +97,21 @@ fn mounts_and_what_they_leave_are_noticed() {
 #[test]
 fn a_merge_that_was_stopped_is_told_until_it_goes_on() {
     let world = healthy();
-    let note = |kind: &str, hours: u64| {
-        let now = clock::now();
-        let event = Event {
-            at: now.minus(Duration::from_secs(hours * 3600 + 60)),
-            account: Some(id(1)),
-            kind: kind.to_owned(),
-            text: "5 keys vanished at once".to_owned(),
-        };
-        world.store().add_event(&event, now).expect("records");
+    let hold = |why: Option<&str>| {
+        let since = clock::now().minus(Duration::from_secs(2 * 3600 + 60));
+        world.store().set_held(id(1), why, since).expect("records");
     };
-    note("merge-stopped", 2);
+    let why = Some("5 keys vanished at once");
+    hold(why);
     let said = world.ok(&["doctor"]);
     assert!(line_of(&said, "merge-stops").contains("one way"), "{said}");
     world.ok(&["config", "set", "overlay.settings", "two-way"]);
     world.ok(&["sync"]);
+    hold(why);
     let hint = Then::Hint("both were kept");
     let found = "stopped 2 hours ago: 5 keys vanished at once";
     check(&world, "merge-stops", '!', found, hint);
-    note("merge-resumed", 1);
+    hold(None);
     let said = world.ok(&["doctor"]);
     assert!(line_of(&said, "merge-stops").starts_with('✓'), "{said}");
 }
