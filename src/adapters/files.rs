@@ -1,5 +1,10 @@
 //! Files that survive a crash in the middle: private directories, replacement by rename, short locks.
 
+#[cfg(feature = "full")]
+pub mod claude_lock;
+#[cfg(feature = "full")]
+pub mod mount;
+
 use crate::core::time::Timestamp;
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -116,6 +121,20 @@ impl Lock {
         }
     }
 
+    /// Whether somebody holds the lock at `path` at this moment. Nobody holds one that does not exist.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        // Shared, so that many who look at once do not take each other for the holder.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Notes on the lock's own file when it was taken, for those who only look.
     pub fn touch(&self, now: Timestamp) -> io::Result<()> {
         let since_epoch = now.since(Timestamp::from_unix_ms(0));
@@ -221,7 +240,10 @@ mod tests {
                 .expect("opens")
                 .is_none()
         );
+        assert!(Lock::is_held(&path).expect("looks"));
         drop(held);
+        assert!(!Lock::is_held(&path).expect("looks"));
+        assert!(!Lock::is_held(&dir.path().join("none")).expect("looks"));
         assert!(
             Lock::acquire(&path, Duration::ZERO)
                 .expect("opens")

@@ -4,7 +4,7 @@
 use crate::contract::paths::Home;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What another tool left, or runs, in this home.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -42,6 +42,12 @@ pub fn find(home: &Home) -> io::Result<Foreign> {
     files.sort();
     let pid = files.iter().find_map(|path| holder::of(path));
     Ok(Foreign { files, pid })
+}
+
+/// The process that holds a lock on this file, where the system tells.
+#[must_use]
+pub fn holder(path: &Path) -> Option<u32> {
+    holder::of(path)
 }
 
 /// `pool*.db` (with SQLite's companions) and `daemon.sock.lock`: names that ccp never uses directly in its home.

@@ -25,6 +25,8 @@ pub mod overlay;
 #[cfg(feature = "full")]
 pub mod pool_store;
 #[cfg(feature = "full")]
+pub mod power;
+#[cfg(feature = "full")]
 pub mod pty;
 #[cfg(feature = "full")]
 pub mod registry;

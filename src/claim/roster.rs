@@ -104,6 +104,7 @@ fn rebuild(home: &Home, user_home: &Path) -> Snapshot {
         keep_env: Vec::new(),
         two_way: false,
         api_key_helper: false,
+        autostart: false,
         paused_since_ms: None,
         accounts,
         pins: Vec::new(),

@@ -3,6 +3,7 @@
 
 use super::alias;
 use super::arguments::Add;
+use super::background;
 use super::claude::find_claude;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -54,6 +55,7 @@ pub fn run(context: &Context, arguments: &Add) -> Outcome {
             break;
         }
     }
+    background::start_and_tell(context);
     if !arguments.no_alias {
         offer_alias(context, prompt.as_mut())?;
     }

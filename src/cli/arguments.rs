@@ -309,6 +309,9 @@ pub struct Daemon {
     /// Leave the terminal: how other commands start it.
     #[arg(long, hide = true)]
     pub detach: bool,
+    /// Only where none runs, the settings allow it, and no service keeps one: how launches start it.
+    #[arg(long, hide = true)]
+    pub auto: bool,
     /// Speak this protocol, for tests of how one daemon takes another's place.
     #[arg(long, hide = true, value_name = "N")]
     pub proto: Option<u32>,

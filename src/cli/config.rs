@@ -155,7 +155,7 @@ mod tests {
                 "overlay.provider" => r#""symlink""#,
                 "overlay.settings" => r#""two-way""#,
                 "overlay.base" => r#""/x y""#,
-                "daemon.autostart" => "true",
+                "daemon.autostart" => "false",
                 "env.keep" => r#"["ANTHROPIC_API_KEY"]"#,
                 path => panic!("{path} is not shown"),
             };

@@ -1,10 +1,11 @@
 //! `ccp daemon`: keeps the accounts fresh, in the foreground.
 
 use super::arguments::Daemon;
+use super::background;
 use super::claude;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
-use crate::adapters::procs;
+use crate::adapters::procs::background::leave;
 use crate::contract::proto::PROTO;
 use crate::contract::{exit, vars};
 use crate::daemon::serve::{self, Ended, Options, Places};
@@ -12,7 +13,10 @@ use crate::daemon::serve::{self, Ended, Options, Places};
 /// Runs `ccp daemon`.
 pub fn run(context: &Context, arguments: &Daemon) -> Outcome {
     if arguments.detach {
-        procs::leave_session();
+        leave(context.home.path());
+    }
+    if arguments.auto && background::refuses(context).is_some() {
+        return Ok(exit::OK);
     }
     // A home of another tool is refused before anything is made in it.
     let found = context.foreign()?;

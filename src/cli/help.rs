@@ -109,6 +109,7 @@ Variables that ccp reads
   CCP_HOME          where ccp keeps its state; ~/.cc-pool by default
   CCP_ACCOUNT       forces an account for one launch: id, acct-NN, label or email
   CCP_CLAUDE        forces the claude executable
+  CCP_AUTOSTART     0: this command starts no daemon in the background; 1: it may, whatever `daemon.autostart` says
   CCP_API_BASE      base URL for the `oauth` usage source; loopback or https
   CCP_OAUTH_BASE    base URL for direct renewal of logins; loopback or https
   ANTHROPIC_MODEL   the model of a launch, after --model: its weekly window counts

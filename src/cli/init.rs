@@ -1,9 +1,12 @@
 //! `ccp init`: makes `CCP_HOME`, its settings and its database, and gives every account directory on disk its row.
 
-use super::arguments::Init;
+use super::arguments::{Init, ServiceAction};
+use super::background;
 use super::config;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::prompt::Prompt;
+use super::service;
 use super::sessions;
 use crate::adapters::files;
 use crate::adapters::store::Store;
@@ -50,7 +53,28 @@ pub fn run(context: &Context, arguments: &Init) -> Outcome {
     if store.accounts()?.is_empty() {
         eprintln!("next: `ccp add` signs in an account");
     }
+    if !arguments.no_service {
+        keep_running(context, !store.accounts()?.is_empty())?;
+    }
     Ok(exit::OK)
+}
+
+/// Offers the service on a terminal; without one, and for a no, a daemon in the background does where there is something
+/// to do for it.
+fn keep_running(context: &Context, has_accounts: bool) -> Result<(), Failure> {
+    if let Some(mut prompt) = Prompt::open()
+        && service::is_possible(context)
+        && prompt.confirm(
+            "Let the system keep ccp's daemon running from sign-in on?",
+            false,
+        )?
+    {
+        return service::run(context, ServiceAction::Install).map(drop);
+    }
+    if has_accounts {
+        background::start_and_tell(context);
+    }
+    Ok(())
 }
 
 /// The base as it is to be kept: absolute, and a directory. Links in it stay: it is the person's name for the place.

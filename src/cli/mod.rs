@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod add;
 pub mod alias;
 pub mod arguments;
+pub mod background;
 pub mod claude;
 pub mod completions;
 pub mod config;
@@ -56,13 +57,18 @@ pub fn main() -> u8 {
         // The exit codes of a pool's client are 0 and 1.
         pool::Called::Client(Err(error)) => return told(&error, exit::FAILURE),
         pool::Called::Ccp(arguments) => {
-            let mistake = match arguments.get(1).is_some_and(|word| word == "pool") {
-                true => exit::FAILURE,
-                false => exit::USAGE,
-            };
+            let first = arguments.get(1);
+            let is = |name: &str| first.is_some_and(|word| word == name);
+            let mistake = if is("pool") { exit::FAILURE } else { exit::USAGE };
+            let asks_for_directory = is("select");
             match CommandLine::try_parse_from(arguments) {
                 Ok(line) => dispatch(line.command),
-                Err(error) => return told(&error, mistake),
+                Err(error) => {
+                    if error.use_stderr() && asks_for_directory {
+                        select::print_nowhere();
+                    }
+                    return told(&error, mistake);
+                }
             }
         }
     };
@@ -116,7 +122,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),
         Some(Command::Remove(arguments)) => remove::run(&context()?, &arguments),
         Some(Command::Rename(arguments)) => rename::run(&context()?, &arguments),
-        Some(Command::Select(arguments)) => select::run(&context()?, &arguments),
+        Some(Command::Select(arguments)) => select::run(context(), &arguments),
         Some(Command::Service { action }) => service::run(&context()?, action),
         Some(Command::Status(arguments)) => status::run(&context()?, &arguments),
         Some(Command::Statusline(arguments)) => statusline::command::run(&context()?, &arguments),

@@ -1,6 +1,7 @@
 //! `ccp refresh`, and the sampling that other commands do on the way.
 
 use super::accounts;
+use super::background;
 use super::claude;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -12,12 +13,12 @@ use crate::contract::proto::{Refresh as Ask, Refreshed, Request, Response, Wante
 use crate::core::account::AccountId;
 use crate::daemon::refresh::{self, RefreshError, Round, Which};
 use crate::daemon::sampling::{self, Outcome as Sampled, Surroundings};
-use crate::daemon::spawn;
 use std::time::Duration;
 
 /// Runs `ccp refresh`. Quietly, as launches start it, another round that is under way is good enough.
 pub fn run(context: &Context, all: bool, quiet: bool) -> Outcome {
-    start_daemon(context);
+    // Why none was started, where none was, concerns nobody here.
+    let _ = background::start(context);
     let wanted = if all { Wanted::All } else { Wanted::Stale };
     if let Some(refreshed) = by_daemon(context, wanted) {
         if !quiet {
@@ -71,20 +72,15 @@ pub fn by_daemon(context: &Context, wanted: Wanted) -> Option<Refreshed> {
     }
 }
 
-/// Starts a daemon for the time after this command, where the settings say so. What goes wrong with it is in its log,
-/// and no reason to hold this command up.
-pub fn start_daemon(context: &Context) {
-    if context.settings().is_ok_and(|settings| settings.autostart) {
-        spawn::ensure(&context.home, context.now);
-    }
-}
-
 fn tell_of(context: &Context, refreshed: &Refreshed) -> Result<(), Failure> {
     let accounts = context.open_store()?.accounts()?;
     let label = |number: u16| {
         let account = accounts.iter().find(|a| a.id.number() == number);
         account.map_or_else(|| number.to_string(), |a| a.label.clone())
     };
+    for number in &refreshed.renewed {
+        eprintln!("{}: login renewed", label(*number));
+    }
     for number in &refreshed.sampled {
         eprintln!("{}: sampled", label(*number));
     }
@@ -129,6 +125,7 @@ fn attempt(
         api: &api,
         oauth: &oauth,
         now: &clock::now,
+        stop: None,
     };
     Ok(refresh::refresh(
         store,
@@ -158,15 +155,19 @@ fn problem(outcome: &Sampled) -> Option<String> {
 
 fn tell(store: &Store, round: &Round) -> Result<(), Failure> {
     let accounts = store.accounts()?;
-    for (id, outcome) in &round.outcomes {
-        let label = accounts
-            .iter()
-            .find(|a| a.id == *id)
-            .map_or("", |a| a.label.as_str());
-        match problem(outcome) {
-            None => eprintln!("{label}: sampled"),
+    let told = |id: AccountId, done: &str, problem: Option<String>| {
+        let account = accounts.iter().find(|a| a.id == id);
+        let label = account.map_or("", |a| a.label.as_str());
+        match problem {
+            None => eprintln!("{label}: {done}"),
             Some(problem) => eprintln!("warning: {label}: {problem}"),
         }
+    };
+    for (id, renewed) in &round.renewed {
+        told(*id, "login renewed", renewed.problem());
+    }
+    for (id, outcome) in &round.outcomes {
+        told(*id, "sampled", problem(outcome));
     }
     Ok(())
 }

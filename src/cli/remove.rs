@@ -14,6 +14,10 @@ use crate::adapters::{clock, creds};
 use crate::contract::exit;
 use crate::core::account::AccountId;
 use std::fs;
+use std::time::Duration;
+
+/// A round of questions takes 25 s at most.
+const QUESTION: Duration = Duration::from_secs(30);
 
 /// Runs `ccp remove`.
 pub fn run(context: &Context, arguments: &Remove) -> Outcome {
@@ -66,6 +70,7 @@ fn take_away(
     keep_credential: bool,
 ) -> Result<(), Failure> {
     must_be_whole(context, account)?;
+    let _unasked = ask_nothing(context)?;
     close(context, store, account, &format!("remove {}", account.id))?;
     if !keep_credential {
         creds::remove(&context.home, account.id).map_err(Failure::new)?;
@@ -76,6 +81,16 @@ fn take_away(
     tidy(context, account.id);
     eprintln!("{} ({}) is removed", account.id, account.label);
     Ok(())
+}
+
+/// A question to claude is no session; ended here or not, a claude that is asked would write into a directory that is gone.
+fn ask_nothing(context: &Context) -> Result<Lock, Failure> {
+    let path = context.home.refresh_lock();
+    let lock = Lock::acquire(&path, QUESTION);
+    lock.map_err(|e| Failure::new(format!("cannot lock {}: {e}", path.display())))?
+        .ok_or_else(|| {
+            Failure::new("the accounts are being asked for their usage").hint("try again")
+        })
 }
 
 fn ask(account: &Account) -> Result<bool, Failure> {

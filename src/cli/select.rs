@@ -3,26 +3,47 @@
 mod wait;
 
 use super::arguments::Select;
-use super::context::Context;
+use super::background;
+use super::context::{Context, ContextError};
 use super::failure::{Failure, Outcome};
-use super::refresh;
 use super::reserve::{self, Wanted};
 use crate::claim::Claim;
 use crate::claim::roster::Roster;
 use crate::contract::exit;
+use crate::contract::paths::NOWHERE;
 use crate::contract::record::ranking;
 use serde_json::json;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 
-/// Runs `ccp select`.
-pub fn run(context: &Context, arguments: &Select) -> Outcome {
+/// Runs `ccp select`. Where it fails it prints what claude cannot take for a directory, unless JSON is wanted.
+pub fn run(context: Result<Context, ContextError>, arguments: &Select) -> Outcome {
+    let outcome = context
+        .map_err(Failure::from)
+        .and_then(|context| choose(&context, arguments));
+    if outcome.is_err() && !arguments.json {
+        print_nowhere();
+    }
+    outcome
+}
+
+/// Prints [`NOWHERE`], which only a program that reads the output needs.
+pub fn print_nowhere() {
+    let mut stdout = io::stdout();
+    if !stdout.is_terminal() {
+        // Where nothing can be printed nothing is read either.
+        let _ = writeln!(stdout, "{NOWHERE}");
+    }
+}
+
+fn choose(context: &Context, arguments: &Select) -> Outcome {
     let wanted = Wanted {
         account: arguments.account.as_deref(),
         command: "select",
     };
     if !arguments.no_daemon {
-        refresh::start_daemon(context);
+        // Why none was started, where none was, concerns nobody here.
+        let _ = background::start(context);
     }
     wait::freshen(context, arguments.fresh, !arguments.no_daemon);
     let (roster, claimed) = if arguments.wait {

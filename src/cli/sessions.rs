@@ -1,13 +1,23 @@
 //! Whether an account is in use, for commands that must not pull the rug from under a session.
 
+use super::background;
 use super::context::Context;
 use super::failure::Failure;
+use crate::adapters::files::pause;
+use crate::adapters::procs;
 use crate::adapters::procs::environment::running_under;
 use crate::adapters::store::Account;
 use crate::contract::{exit, vars};
 use crate::core::account::AccountId;
 use crate::daemon::{publish, roster};
+use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A question to claude is ended when it takes longer than 20 s.
+const QUESTION: Duration = Duration::from_secs(25);
+/// Between two looks at one.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What is known of an account's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +48,32 @@ pub fn of_directory(context: &Context, id: AccountId, config_dir: &Path) -> Use 
         Ok(sessions) => sessions.get(&id).copied().unwrap_or(0),
         Err(error) => return Use::Unknown(format!("the leases cannot be read: {error}")),
     };
-    match running_under(vars::CLAUDE_CONFIG_DIR, config_dir) {
+    match running(context, config_dir) {
         Ok(pids) if pids.is_empty() && leases == 0 => Use::Idle,
         Ok(pids) => Use::Busy { leases, pids },
         Err(error) => Use::Unknown(format!("the process table cannot be read: {error}")),
     }
+}
+
+/// The processes that run under a directory. What the daemon asks claude for is no session, and over in a moment, which
+/// is waited for.
+fn running(context: &Context, config_dir: &Path) -> io::Result<Vec<u32>> {
+    let deadline = Instant::now() + QUESTION;
+    loop {
+        let pids = running_under(vars::CLAUDE_CONFIG_DIR, config_dir)?;
+        if pids.is_empty() || Instant::now() >= deadline || !are_questions(context, &pids) {
+            return Ok(pids);
+        }
+        pause(LOOK);
+    }
+}
+
+fn are_questions(context: &Context, pids: &[u32]) -> bool {
+    let Some(daemon) = background::running(&context.home) else {
+        return false;
+    };
+    let asked = |pid: &u32| procs::ancestors(*pid).first() == Some(&daemon.pid);
+    pids.iter().all(asked)
 }
 
 /// Refuses while the account is in use, or may be.

@@ -13,6 +13,12 @@ pub const DEFAULT_HOME_NAME: &str = ".cc-pool";
 /// fresh meanwhile (Claude Code 2.1.329).
 pub const CLAUDE_REFRESH_LOCK: &str = ".oauth_refresh.lock";
 
+/// What `ccp select` prints where no account can be had, so that `CLAUDE_CONFIG_DIR=$(ccp select) claude` fails, and says
+/// so, although `$(…)` hides the exit code. Nothing can be made below a device. Claude Code 2.1.329 answers "Not logged in"
+/// there and touches no file; with an *empty* `CLAUDE_CONFIG_DIR` it rewrites plain claude's own `~/.claude.json` and writes
+/// into the working directory.
+pub const NOWHERE: &str = "/dev/null/no-account-can-serve";
+
 /// What ccp has directly in its home, but for the account directories.
 const OWN_NAMES: &[&str] = &[
     "config.toml",

@@ -41,6 +41,9 @@ pub struct Snapshot {
     /// The base's settings name an `apiKeyHelper`, which overrides the login.
     #[serde(default)]
     pub api_key_helper: bool,
+    /// Whether a launch starts a daemon where none runs (`[daemon] autostart`).
+    #[serde(default)]
+    pub autostart: bool,
     /// Since when sampling is paused on purpose.
     #[serde(default)]
     pub paused_since_ms: Option<i64>,

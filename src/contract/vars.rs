@@ -1,5 +1,7 @@
 //! Every environment variable that ccp reads, sets or removes.
 
+use std::ffi::OsStr;
+
 /// Where ccp keeps its state; default `~/.cc-pool`.
 pub const CCP_HOME: &str = "CCP_HOME";
 /// Forces an account for one launch: id, `acct-NN`, label or email.
@@ -12,6 +14,8 @@ pub const CCP_API_BASE: &str = "CCP_API_BASE";
 pub const CCP_OAUTH_BASE: &str = "CCP_OAUTH_BASE";
 /// Where the simulated service of the demo and the tests listens; loopback only. Read by the stand-in client alone.
 pub const SIMULATED_SERVICE: &str = "CCP_SIMULATED_SERVICE";
+/// Set for a claude that ccp asks something, so that it is not taken for a session.
+pub const CCP_PROBE: &str = "CCP_PROBE";
 /// A daemon ends when the process of this number does: what a test starts does not outlive the test.
 pub const CCP_TEST_OWNER_PID: &str = "CCP_TEST_OWNER_PID";
 /// What claude's hooks run in a slot: the path of ccpd. The hooks' command names only this variable.
@@ -30,6 +34,14 @@ pub const CLAUDE_POOL_DAEMON: &str = "CLAUDE_POOL_DAEMON";
 pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
 /// Set to anything, it means: no colours.
 pub const NO_COLOR: &str = "NO_COLOR";
+/// `0`: this command starts no daemon in the background; anything else: it may, whatever `[daemon] autostart` says.
+pub const CCP_AUTOSTART: &str = "CCP_AUTOSTART";
+/// Set by services that build and test: what runs there leaves nothing running behind.
+pub const CI: &str = "CI";
+/// Where a person's configuration is; default `~/.config`.
+pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+/// What a test changes of a daemon: its bounds, and facts about the computer; `NAME=VALUE`, separated by commas.
+pub const CCP_TEST_DAEMON: &str = "CCP_TEST_DAEMON";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 
@@ -89,7 +101,49 @@ pub const ANCESTRY: &[&str] = &[
     "AI_AGENT",
 ];
 
+/// What no process of the background keeps of the launch or command that started it: whose session that was, and secrets
+/// that replace a login.
+pub fn of_one_session() -> impl Iterator<Item = &'static str> {
+    let lists = OVERRIDES.iter().chain(ANCESTRY);
+    lists.copied().chain([CLAUDE_CONFIG_DIR])
+}
+
 /// Hosts whose base URL gets no remark: claude's own default.
 pub const FIRST_PARTY_BASE_URL: &str = "https://api.anthropic.com";
 /// Where claude renews its tokens, and so does direct renewal.
 pub const FIRST_PARTY_OAUTH_URL: &str = "https://platform.claude.com";
+
+/// Whether a command may start a daemon in the background: `CCP_AUTOSTART` says so where it is set, else
+/// `[daemon] autostart` does, though not in CI.
+pub fn may_autostart<V: AsRef<OsStr>>(
+    setting: bool,
+    variable: impl Fn(&'static str) -> Option<V>,
+) -> bool {
+    let says = |name| variable(name).filter(|v| !v.as_ref().is_empty());
+    let is_no = |value: &V| value.as_ref() == "0" || value.as_ref() == "false";
+    match says(CCP_AUTOSTART) {
+        Some(value) => !is_no(&value),
+        None => setting && says(CI).is_none_or(|value| is_no(&value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_decides_then_ci_then_the_setting() {
+        let may = |setting, autostart: &'static str, ci: &'static str| {
+            may_autostart(setting, |name| match name {
+                CCP_AUTOSTART => Some(autostart),
+                CI => Some(ci),
+                _ => None,
+            })
+        };
+        assert!(may(true, "", "") && !may(false, "", ""));
+        assert!(!may(true, "0", "") && !may(true, "false", ""));
+        assert!(may(false, "1", "") && may(true, "1", "true"));
+        assert!(!may(true, "", "true") && may(true, "", "false"));
+        assert!(may_autostart(true, |_| None::<&str>));
+    }
+}

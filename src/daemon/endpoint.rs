@@ -2,6 +2,7 @@
 //!
 //! Whoever holds the lock, and nobody else, removes a stale socket, makes the new one, and removes that at the end.
 
+use crate::adapters::files::mount::is_remote;
 use crate::adapters::files::{Lock, PRIVATE_FILE, create_private_dir};
 use crate::adapters::procs;
 use crate::contract::paths::Home;
@@ -71,9 +72,16 @@ impl Guard {
         !self.lock.is_at(&self.path)
     }
 
-    /// Listens, and notes in the lock file where.
-    pub(super) fn listen(&self, home: &Home, proto: u32) -> Result<Socket, BindError> {
-        let path = socket_path(home)?;
+    /// Listens, and notes in the lock file where. `remote` says whether the home is another computer's; none: the system
+    /// is asked.
+    pub(super) fn listen(
+        &self,
+        home: &Home,
+        proto: u32,
+        remote: Option<bool>,
+    ) -> Result<Socket, BindError> {
+        let remote = remote.unwrap_or_else(|| is_remote(home.path()));
+        let path = socket_path(home, remote)?;
         clear_stale(&path)?;
         let listener = UnixListener::bind(&path).map_err(at(&path))?;
         fs::set_permissions(&path, Permissions::from_mode(PRIVATE_FILE)).map_err(at(&path))?;
@@ -136,10 +144,10 @@ pub(super) fn read_note(path: &Path) -> Found {
     read.map_or(Found::Nothing, |_| Note::parse(&text))
 }
 
-/// In the home when that path is short enough, else a short one in a private directory.
-fn socket_path(home: &Home) -> Result<PathBuf, BindError> {
+/// In the home when that is this computer's and its path is short enough, else a short one in a private directory.
+fn socket_path(home: &Home, remote: bool) -> Result<PathBuf, BindError> {
     let path = home.daemon_socket();
-    if path.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH {
+    if !remote && path.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH {
         return Ok(path);
     }
     let name = format!("{:016x}.sock", hash(home.path().as_os_str().as_bytes()));

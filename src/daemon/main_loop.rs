@@ -1,14 +1,17 @@
 //! The loop that owns the roster and the database: everything that happens comes in as an [`Event`], one after the
 //! other. It is a thread of its own, so that the socket answers while a disk is slow.
 
+use super::conditions::Conditions;
 use super::log::Log;
 use super::perform::Performer;
 use super::prober::{Done, Job};
+use super::renew::Renewed;
 use super::requests;
+use super::strays::{Look, Stray};
 use super::watchers::{Seen, Watchers};
 use super::{fold, overlays};
 use crate::adapters::store::{Meta, Store};
-use crate::adapters::{clock, leases};
+use crate::adapters::{clock, power};
 use crate::contract::paths::{Base, Home};
 use crate::contract::proto::{Phase, Request, Response};
 use crate::contract::settings::Settings;
@@ -16,7 +19,7 @@ use crate::core::account::AccountId;
 use crate::core::accounts::event::{Event as Happened, KnownAccount, ProbeOutcome};
 use crate::core::accounts::machine::Machine;
 use crate::core::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +35,8 @@ const COALESCE: Duration = Duration::from_millis(60);
 const OVERLAY_RETRY: Duration = Duration::from_millis(200);
 /// Between two attempts to open a database that cannot be opened.
 const OPEN_RETRY: Duration = Duration::from_secs(2);
+/// A computer that slept for less than this did not sleep.
+const NAP: Duration = Duration::from_secs(5);
 /// The longest the loop sleeps: the clock may be moved under it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
@@ -106,6 +111,8 @@ pub(super) struct Inlets {
     pub(super) jobs: SyncSender<Job>,
     /// For `health`.
     pub(super) progress: watch::Sender<Progress>,
+    /// What is taken for given.
+    pub(super) conditions: Conditions,
 }
 
 /// Runs until [`Event::Stop`].
@@ -122,9 +129,14 @@ pub(super) fn run(places: &Arc<Places>, inlets: Inlets, log: &Log) {
         places: Arc::clone(places),
         settings,
         base,
+        published: requests::Published::default(),
         loaded: None,
         leases: BTreeMap::new(),
+        strays: None,
         due: Due::at_start(),
+        slept: inlets.conditions.slept(),
+        conditions: inlets.conditions,
+        saves: false,
         unsettled: BTreeMap::new(),
         log: log.clone(),
     };
@@ -166,6 +178,11 @@ struct Due {
     housekeeping: Instant,
     overlays: Option<Instant>,
     reload: Option<Instant>,
+    leases: Option<Instant>,
+    /// A look at claude's own list of sessions.
+    sessions: Option<Instant>,
+    /// A look at the battery.
+    power: Instant,
 }
 
 impl Due {
@@ -175,14 +192,17 @@ impl Due {
             housekeeping: now,
             overlays: Some(now),
             reload: None,
+            leases: None,
+            sessions: None,
+            power: now,
         }
     }
 
     fn next(&self) -> Instant {
-        let rest = [self.overlays, self.reload];
+        let rest = [self.overlays, self.reload, self.leases, self.sessions];
         rest.into_iter()
             .flatten()
-            .fold(self.housekeeping, Instant::min)
+            .fold(self.housekeeping.min(self.power), Instant::min)
     }
 }
 
@@ -205,15 +225,24 @@ pub(super) struct Loop {
     pub(super) places: Arc<Places>,
     pub(super) settings: Settings,
     pub(super) base: Base,
+    /// What launches go by.
+    pub(super) published: requests::Published,
     watchers: Watchers,
     /// The roster as the machine was told it last, without sessions; none before the first time.
     loaded: Option<Vec<KnownAccount>>,
     /// Leases that count, and whose they are.
-    leases: BTreeMap<String, AccountId>,
+    pub(super) leases: BTreeMap<String, AccountId>,
+    /// Sessions without one; none before the first look.
+    pub(super) strays: Option<BTreeMap<Stray, AccountId>>,
     due: Due,
+    conditions: Conditions,
+    /// The battery is saved, as the machine was told.
+    saves: bool,
+    /// How long the computer had slept at the last look.
+    slept: Duration,
     /// Overlays that could not be put in order, and when they are tried again.
     unsettled: BTreeMap<AccountId, Instant>,
-    log: Log,
+    pub(super) log: Log,
 }
 
 impl Loop {
@@ -227,6 +256,9 @@ impl Loop {
             }
         }
         self.leases = self.live_leases(now);
+        self.look_for_strays(Look::Everywhere, now);
+        // Before anybody is asked.
+        self.look_at_battery(now);
         self.reload(now);
         let accounts = self.loaded.as_ref().map_or(0, Vec::len);
         self.log.info("ready", &[("accounts", &accounts)]);
@@ -257,7 +289,8 @@ impl Loop {
             Event::Request { request, reply } => requests::take(self, request, reply),
             Event::Seen(Seen::Overlay) => soon(&mut self.due.overlays),
             Event::Seen(Seen::Published) => soon(&mut self.due.reload),
-            Event::Seen(Seen::Leases) => self.count_sessions(clock::now()),
+            Event::Seen(Seen::Leases) => soon(&mut self.due.leases),
+            Event::Seen(Seen::Sessions) => soon(&mut self.due.sessions),
             Event::Seen(Seen::Inbox) => {
                 self.due.housekeeping = self.due.housekeeping.min(Instant::now() + COALESCE);
             }
@@ -270,11 +303,22 @@ impl Loop {
 
     fn do_what_is_due(&mut self) {
         let now = clock::now();
+        self.notice_sleep(now);
+        if self.due.power <= Instant::now() {
+            self.look_at_battery(now);
+            self.due.power = Instant::now() + self.conditions.power_every;
+        }
         if is_due(&mut self.due.overlays) {
             self.put_overlays_in_order();
         }
         if is_due(&mut self.due.reload) {
             self.reload(now);
+        }
+        if is_due(&mut self.due.leases) {
+            self.count_sessions(now);
+        }
+        if is_due(&mut self.due.sessions) {
+            self.look_for_strays(Look::Listed, now);
         }
         if self.due.housekeeping <= Instant::now() {
             self.keep_house(now);
@@ -282,6 +326,29 @@ impl Loop {
         }
         if self.machine.next_deadline().is_some_and(|at| at <= now) {
             self.tell(Happened::Tick, now);
+        }
+    }
+
+    /// The computer slept since the last look. (The machine takes this and the clock's jump for one.)
+    fn notice_sleep(&mut self, now: Timestamp) {
+        let slept = self.conditions.slept();
+        let more = slept.saturating_sub(self.slept);
+        self.slept = slept;
+        if more >= NAP {
+            self.log.info("woke up", &[("slept_s", &more.as_secs())]);
+            self.tell(Happened::Woke, now);
+            // Who sleeps hears nothing of what others do meanwhile.
+            self.due.housekeeping = Instant::now();
+            self.due.power = Instant::now();
+        }
+    }
+
+    fn look_at_battery(&mut self, now: Timestamp) {
+        let on = power::saves(&self.conditions.sys);
+        if on != self.saves {
+            self.saves = on;
+            self.log.info("battery saver", &[("on", &on)]);
+            self.tell(Happened::Saver { on }, now);
         }
     }
 
@@ -296,7 +363,7 @@ impl Loop {
     }
 
     /// What the machine itself had written is no news to it.
-    fn adopt_own_changes(&mut self, now: Timestamp) {
+    pub(super) fn adopt_own_changes(&mut self, now: Timestamp) {
         let touched = self.performer.take_touched();
         let (false, Some(loaded)) = (touched.is_empty(), &mut self.loaded) else {
             return;
@@ -336,6 +403,7 @@ impl Loop {
             Err(error) => self.performer.ill(&error),
         }
         self.count_sessions(now);
+        self.look_for_strays(Look::Everywhere, now);
         self.reload(now);
         self.put_overlays_in_order();
     }
@@ -364,9 +432,8 @@ impl Loop {
         }
         let last_launch = self.last_launch();
         self.loaded = Some(accounts.clone());
-        let sessions = |id| self.leases.values().filter(|other| **other == id).count();
         let with_sessions = accounts.into_iter().map(|account| KnownAccount {
-            sessions: u32::try_from(sessions(account.id)).unwrap_or(u32::MAX),
+            sessions: self.sessions_of(account.id),
             ..account
         });
         let event = Happened::Loaded {
@@ -385,45 +452,6 @@ impl Loop {
         let names = self.leases.keys();
         let leased = names.filter_map(|n| crate::contract::lease::LeaseName::parse(n));
         leased.map(|l| l.created_at).chain(picked).max()
-    }
-
-    fn live_leases(&self, now: Timestamp) -> BTreeMap<String, AccountId> {
-        let this = crate::adapters::procs::machine();
-        let Ok(listing) = leases::list(&self.places.home.leases()) else {
-            // What cannot be looked at is as it was.
-            return self.leases.clone();
-        };
-        let live = listing
-            .leases
-            .into_iter()
-            .filter(|l| fold::counts(l, &this, now));
-        live.map(|l| (l.to_string(), l.account)).collect()
-    }
-
-    /// Looks at the leases, and tells the machine of sessions that began or ended.
-    pub(super) fn count_sessions(&mut self, now: Timestamp) {
-        let live = self.live_leases(now);
-        let before = std::mem::replace(&mut self.leases, live);
-        let is_new = |(name, _): &(&String, &AccountId)| !before.contains_key(*name);
-        let began: Vec<AccountId> = self.leases.iter().filter(is_new).map(|(_, a)| *a).collect();
-        let is_gone = |(name, _): &(&String, &AccountId)| !self.leases.contains_key(*name);
-        let ended: Vec<AccountId> = before.iter().filter(is_gone).map(|(_, a)| *a).collect();
-        let changed: BTreeSet<AccountId> = began.iter().chain(&ended).copied().collect();
-        for account in began {
-            self.tell(Happened::SessionStarted { account }, now);
-        }
-        for account in ended {
-            self.tell(Happened::SessionEnded { account }, now);
-        }
-        for account in changed {
-            let live = self
-                .leases
-                .values()
-                .filter(|other| **other == account)
-                .count();
-            let live = u32::try_from(live).unwrap_or(u32::MAX);
-            self.tell(Happened::SessionsCounted { account, live }, now);
-        }
     }
 
     fn put_overlays_in_order(&mut self) {
@@ -495,14 +523,38 @@ impl Loop {
                 source,
                 outcome,
                 account_uuid,
-            } => Happened::Probed {
-                account,
-                source,
-                outcome: self.own(account, outcome, account_uuid.as_deref()),
-            },
+                renewed,
+            } => {
+                self.renewed(&renewed, now);
+                Happened::Probed {
+                    account,
+                    source,
+                    outcome: self.own(account, outcome, account_uuid.as_deref()),
+                }
+            }
             Done::Confirmed(account, verdict) => Happened::LoginChecked { account, verdict },
         };
         self.tell(happened, now);
+    }
+
+    /// Logins were renewed, or could not be: the database has it already.
+    fn renewed(&mut self, renewed: &[(AccountId, Renewed)], now: Timestamp) {
+        if renewed.is_empty() {
+            return;
+        }
+        for (account, renewed) in renewed {
+            let problem = renewed.problem();
+            match &problem {
+                None => self.log.info("login renewed", &[("account", account)]),
+                Some(why) => self
+                    .log
+                    .warn("login not renewed", &[("account", account), ("why", why)]),
+            }
+            self.performer.waiting.renewed(*account, problem);
+        }
+        self.reload(now);
+        self.performer
+            .publish(&self.settings, &self.base, false, now);
     }
 
     /// Numbers of another person's account, or of another plan, are none.

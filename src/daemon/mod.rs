@@ -12,11 +12,14 @@ pub mod roster;
 pub mod sampling;
 pub mod serve;
 pub mod spawn;
+mod strays;
 
+mod conditions;
 mod endpoint;
 mod main_loop;
 mod perform;
 mod prober;
 mod requests;
 mod server;
+mod sessions;
 mod watchers;

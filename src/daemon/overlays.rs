@@ -2,7 +2,7 @@
 //! for the daemon after a change.
 
 use super::publish;
-use crate::adapters::overlay::{self, Direction, Options, SyncReport};
+use crate::adapters::overlay::{self, Direction, Options, SettingsProblem, SyncReport};
 use crate::adapters::store::{Account, Event, Store, StoreError};
 use crate::adapters::{clock, stamp};
 use crate::contract::lease::LeaseName;
@@ -35,12 +35,14 @@ pub fn put_in_order(
     waiting: Option<&LeaseName>,
     now: Timestamp,
 ) -> Result<SyncReport, StoreError> {
-    let live = publish::is_in_use(&store.home().clone(), account.id, waiting, now);
+    let live = account.health.unleased_sessions > 0
+        || publish::is_in_use(&store.home().clone(), account.id, waiting, now);
     let options = make(direction(settings), live);
     let (report, stamp) = sync_until_still(base, account, options, now);
     if store.overlay_state(account.id)?.stamp != stamp {
         store.set_stamp(account.id, stamp.as_ref())?;
     }
+    note_held(store, account, &report, now)?;
     for text in news(account, &report) {
         let event = Event {
             at: now,
@@ -51,6 +53,34 @@ pub fn put_in_order(
         store.add_event(&event, now)?;
     }
     Ok(report)
+}
+
+/// What the flow of settings holds back for a person to look at is kept, for as long as it is held.
+fn note_held(
+    store: &mut Store,
+    account: &Account,
+    report: &SyncReport,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if !report.settings.merged {
+        return Ok(());
+    }
+    let problems = report.settings.problems.iter();
+    let held: Vec<String> = problems
+        .filter(|problem| problem.is_held())
+        .map(ToString::to_string)
+        .collect();
+    let text = (!held.is_empty()).then(|| held.join("; "));
+    if !store.set_held(account.id, text.as_deref(), now)? {
+        return Ok(());
+    }
+    let event = Event {
+        at: now,
+        account: Some(account.id),
+        kind: "settings_held".to_owned(),
+        text: text.unwrap_or_else(|| "nothing is held back any more".to_owned()),
+    };
+    store.add_event(&event, now)
 }
 
 /// How often an overlay is looked at again because something changed meanwhile; then it has no stamp, and its turn comes
@@ -99,7 +129,14 @@ fn together(mut first: SyncReport, later: SyncReport) -> SyncReport {
     first.settings.wrote_account |= later.settings.wrote_account;
     first.settings.wrote_base |= later.settings.wrote_base;
     first.settings.reverted.extend(later.settings.reverted);
-    first.settings.problems = later.settings.problems;
+    if later.settings.merged || !first.settings.merged {
+        first.settings.problems = later.settings.problems;
+    } else {
+        // What was judged stands where nothing was judged anew.
+        first.settings.problems.retain(SettingsProblem::is_held);
+        first.settings.problems.extend(later.settings.problems);
+    }
+    first.settings.merged |= later.settings.merged;
     first.left = later.left;
     first.failed = later.failed;
     first.busy = later.busy;

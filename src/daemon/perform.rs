@@ -55,6 +55,13 @@ impl Performer {
         std::mem::take(&mut self.touched)
     }
 
+    /// Notes how many sessions without a lease run under an account.
+    pub(super) fn note_strays(&mut self, account: AccountId, count: u32) -> Result<(), StoreError> {
+        self.store.set_unleased_sessions(account, count)?;
+        self.touched.insert(account);
+        Ok(())
+    }
+
     /// Shows in `health` what was loaded; the daemon is ready from the first time on.
     pub(super) fn show(&self, accounts: usize, swept_at: Option<Timestamp>) {
         self.progress.send_modify(|p| {

@@ -125,6 +125,7 @@ fn build(picture: &Picture, settings: &Settings, base: &Base, now: Timestamp) ->
         keep_env: settings.keep_env.clone(),
         two_way: settings.flow == Flow::TwoWay,
         api_key_helper: names_api_key_helper(&base.settings()),
+        autostart: settings.autostart,
         paused_since_ms: picture.paused_since.map(Timestamp::unix_ms),
         accounts: picture.accounts.iter().map(|a| entry(a, now)).collect(),
         pins: pins.collect(),

@@ -3,9 +3,10 @@
 
 use super::fold::{self, FoldError};
 use super::publish::{self, PublishError};
-use super::renew;
+use super::renew::{self, Renewed};
 use super::roster::identity_of;
 use super::sampling::{self, Outcome, Surroundings};
+use super::strays;
 use crate::adapters::files::{Lock, create_private_dir};
 use crate::adapters::store::{Account, Event, Store, StoreError};
 use crate::contract::paths::Base;
@@ -43,6 +44,8 @@ pub enum Which<'a> {
 pub struct Round {
     /// What each account that was asked had to say.
     pub outcomes: Vec<(AccountId, Outcome)>,
+    /// What became of the logins that were due for direct renewal.
+    pub renewed: Vec<(AccountId, Renewed)>,
     /// What was published.
     pub snapshot: Snapshot,
 }
@@ -85,9 +88,14 @@ pub fn refresh(
     let began = (surroundings.now)();
     let _lock = lock(store, patience, began)?;
     let now = (surroundings.now)();
+    strays::note(store)?;
     let (_, mut snapshot) = fold::tidy(store, settings, base, now)?;
     // Before sampling, which then finds the new tokens.
-    if settings.renew == Renew::Direct && !renew::renew_due(store, surroundings, now)?.is_empty() {
+    let renewed = match settings.renew {
+        Renew::Direct => renew::renew_due(store, surroundings, now)?,
+        Renew::Claude => Vec::new(),
+    };
+    if !renewed.is_empty() {
         snapshot = publish::publish_snapshot(store, settings, base, now)?;
     }
     let accounts = store.accounts()?;
@@ -99,6 +107,7 @@ pub fn refresh(
     if chosen.is_empty() {
         return Ok(Round {
             outcomes: Vec::new(),
+            renewed,
             snapshot,
         });
     }
@@ -119,7 +128,11 @@ pub fn refresh(
     }
     let snapshot = publish::publish_snapshot(store, settings, base, now)?;
     publish::publish_status(store, &snapshot, now)?;
-    Ok(Round { outcomes, snapshot })
+    Ok(Round {
+        outcomes,
+        renewed,
+        snapshot,
+    })
 }
 
 /// Only one round at a time; the lock's own time tells launchers when the last one began.

@@ -4,8 +4,8 @@
 use super::fold::counts;
 use super::sampling::Surroundings;
 use crate::adapters::claude_api::ApiBase;
-use crate::adapters::claude_api::token::{self, TOKEN_TIMEOUT, TokenError, TokenGrant};
-use crate::adapters::creds::renew::{self, Begun, Completed, Grant, Outlook, Step};
+use crate::adapters::claude_api::token::{self, Renewing, TOKEN_TIMEOUT, TokenError, TokenGrant};
+use crate::adapters::creds::renew::{self, Begun, Completed, Grant, Outlook, Renewal, Step};
 use crate::adapters::creds::{CredsError, Secret};
 use crate::adapters::leases;
 use crate::adapters::procs;
@@ -44,6 +44,18 @@ pub enum Renewed {
         /// The service was not reached, and will not be by the next account.
         offline: bool,
     },
+}
+
+impl Renewed {
+    /// What stood in the way; none where nothing did.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Self::Renewed { .. } | Self::NotNeeded => None,
+            Self::Refused => Some("the service does not accept the login".to_owned()),
+            Self::Failed { reason, .. } => Some(format!("its login was not renewed: {reason}")),
+        }
+    }
 }
 
 /// Renews the logins that are due and that nobody uses, and records what came of it. What needed nothing is not listed.
@@ -149,8 +161,7 @@ fn renew_before(
     if !renewal.is_current() {
         return Renewed::NotNeeded;
     }
-    let token = renewal.refresh_token().expose();
-    match token::renew(oauth, token, renewal.client_id(), TOKEN_TIMEOUT) {
+    match ask(&renewal, oauth) {
         Ok(granted) => {
             let grant = grant_of(granted, now());
             match renewal.complete(&grant) {
@@ -171,6 +182,23 @@ fn renew_before(
             reason: error.to_string(),
             offline: matches!(error, TokenError::Transport(_) | TokenError::Tls(_)),
         },
+    }
+}
+
+/// Asks the service; once more where it does not grant what claude asks for, as claude does: then for what the login has.
+fn ask(renewal: &Renewal<'_>, oauth: &ApiBase) -> Result<TokenGrant, TokenError> {
+    let renewing = Renewing {
+        client_id: renewal.client_id(),
+        scopes: renewal.scopes(),
+        is_subscription: renewal.is_subscription(),
+    };
+    let ask = |scope: &str| {
+        let token = renewal.refresh_token().expose();
+        token::renew(oauth, token, renewing.client_id, scope, TOKEN_TIMEOUT)
+    };
+    match (ask(&renewing.scope()), renewing.scope_it_has()) {
+        (Err(TokenError::InvalidScope), Some(own)) if renewal.is_current() => ask(&own),
+        (answer, _) => answer,
     }
 }
 

@@ -3,16 +3,19 @@
 
 use super::main_loop::Loop;
 use super::{fold, overlays, publish};
-use crate::adapters::clock;
 use crate::adapters::overlay::Options;
-use crate::claim::roster::load;
-use crate::claim::{Claimant, Wish, announce, claim};
+use crate::adapters::{clock, stamp};
+use crate::claim::roster::{Origin, Roster, load};
+use crate::claim::{Claim, Claimant, Wish, announce, claim};
 use crate::contract::lease::LeaseName;
 use crate::contract::path_text;
+use crate::contract::paths::Home;
 use crate::contract::proto::{
     Code, ErrorBody, Failed, Refreshed, Request, Response, Select, Selected, Wanted,
 };
 use crate::contract::report::Report;
+use crate::contract::settings::Flow;
+use crate::contract::snapshot::FileStamp;
 use crate::contract::status::Status;
 use crate::core::account::AccountId;
 use crate::core::accounts::action::{Refreshed as Found, Reply};
@@ -34,7 +37,12 @@ pub(super) fn take(state: &mut Loop, request: Request, reply: Answer) {
     let now = clock::now();
     let response = match request {
         Request::Status => status(state, now),
-        Request::Select(wanted) => select(state, &wanted, now),
+        Request::Select(wanted) => {
+            let response = select(state, &wanted, now);
+            // Who launches waits for the answer alone: everybody sees the lease from now on, the machine right after.
+            let _ = reply.send(response);
+            return state.count_sessions(now);
+        }
         Request::Checkin { lease } => checkin(state, &lease, now),
         Request::Report(report) => take_report(state, &report, now),
         Request::Refresh(wanted) => return refresh(state, &wanted.wanted, reply, now),
@@ -48,13 +56,13 @@ fn internal(error: &dyn Display) -> Response {
     Response::Error(ErrorBody::new(Code::Internal, error.to_string()))
 }
 
-fn status(state: &Loop, now: Timestamp) -> Response {
+fn status(state: &mut Loop, now: Timestamp) -> Response {
     let home = &state.places.home;
-    let snapshot = load(home, &state.places.user_home).snapshot;
+    let roster = state.published.load(home, &state.places.user_home);
     match publish::sessions(home, now) {
         Ok(sessions) => {
             let count = |id| sessions.get(&id).copied().unwrap_or(0);
-            Response::Status(Box::new(Status::of(&snapshot, count, None, now)))
+            Response::Status(Box::new(Status::of(&roster.snapshot, count, None, now)))
         }
         Err(error) => internal(&error),
     }
@@ -62,7 +70,7 @@ fn status(state: &Loop, now: Timestamp) -> Response {
 
 fn select(state: &mut Loop, wanted: &Select, now: Timestamp) -> Response {
     let home = state.places.home.clone();
-    let roster = load(&home, &state.places.user_home);
+    let roster = state.published.load(&home, &state.places.user_home);
     let wish = Wish {
         account: wanted.account.as_deref(),
         model: wanted.model.as_deref(),
@@ -70,7 +78,7 @@ fn select(state: &mut Loop, wanted: &Select, now: Timestamp) -> Response {
         command: "select",
         claude: None,
     };
-    let claimed = match claim(&home, &roster, &wish, Claimant::Reservation, now) {
+    let claimed = match claim(&home, roster, &wish, Claimant::Reservation, now) {
         Ok(claimed) => claimed,
         Err(refusal) => {
             let text = announce::refusal(&refusal).error;
@@ -78,11 +86,10 @@ fn select(state: &mut Loop, wanted: &Select, now: Timestamp) -> Response {
         }
     };
     let pick = &claimed.choice.pick;
-    if let Err(error) = ensure_overlay(state, pick.id, claimed.lease.as_ref()) {
+    if let Err(error) = ensure_overlay(state, &claimed) {
         // One that cannot be put in order is no reason to withhold the account.
         state.performer.ill(&error);
     }
-    state.count_sessions(now);
     Response::Select(Selected {
         id: pick.id.to_string(),
         label: claimed.account.label.clone(),
@@ -96,14 +103,21 @@ fn select(state: &mut Loop, wanted: &Select, now: Timestamp) -> Response {
 
 fn ensure_overlay(
     state: &mut Loop,
-    id: AccountId,
-    waiting: Option<&LeaseName>,
+    claimed: &Claim,
 ) -> Result<(), crate::adapters::store::StoreError> {
+    let (settings, base) = (&state.settings, &state.base);
+    // As published, which is what launches go by; the database is asked where that says otherwise.
+    let two_way = settings.flow == Flow::TwoWay;
+    let entry = &claimed.account;
+    if let Some(stamp) = &entry.stamp
+        && stamp::is_current(stamp, base, &entry.dir, two_way)
+    {
+        return Ok(());
+    }
     let store = &mut state.performer.store;
-    let Some(account) = store.account(id)? else {
+    let Some(account) = store.account(claimed.choice.pick.id)? else {
         return Ok(());
     };
-    let (settings, base) = (&state.settings, &state.base);
     if overlays::is_in_order(store, settings, base, &account)? {
         return Ok(());
     }
@@ -113,7 +127,7 @@ fn ensure_overlay(
         base,
         &account,
         Options::at_launch,
-        waiting,
+        claimed.lease.as_ref(),
         clock::now(),
     )?;
     state.performer.publish(settings, base, false, clock::now());
@@ -169,8 +183,12 @@ fn refresh(state: &mut Loop, wanted: &Wanted, reply: Answer, now: Timestamp) {
 }
 
 /// The accounts whose numbers are older than this, or too old to go by.
-fn older(state: &Loop, now: Timestamp, age: Option<Duration>) -> Vec<Which> {
-    let snapshot = load(&state.places.home, &state.places.user_home).snapshot;
+fn older(state: &mut Loop, now: Timestamp, age: Option<Duration>) -> Vec<Which> {
+    let places = &state.places;
+    let snapshot = &state
+        .published
+        .load(&places.home, &places.user_home)
+        .snapshot;
     let is_old = |freshness: &_| match age {
         None => is_stale(freshness, now),
         Some(age) => freshness.measured_at.is_none_or(|at| now.since(at) > age),
@@ -180,6 +198,24 @@ fn older(state: &Loop, now: Timestamp, age: Option<Duration>) -> Vec<Which> {
         .iter()
         .filter(|a| is_old(&a.freshness(snapshot.paused_since_ms)));
     old.filter_map(|a| a.account_id()).map(Which::One).collect()
+}
+
+/// The snapshot as it was read last: it is replaced when it changes, and so need not be read again before.
+#[derive(Default)]
+pub(super) struct Published(Option<(FileStamp, Roster)>);
+
+impl Published {
+    /// What is published now.
+    fn load(&mut self, home: &Home, user_home: &Path) -> &Roster {
+        let stamp = stamp::file_stamp(&home.snapshot());
+        let known = self.0.take().filter(|(of, roster)| {
+            *of == stamp && roster.origin == Origin::Published && stamp != FileStamp::default()
+        });
+        let (_, roster) = self
+            .0
+            .insert(known.unwrap_or_else(|| (stamp, load(home, user_home))));
+        roster
+    }
 }
 
 /// Clients that wait for numbers. One client's wish may be several tickets of the machine.
@@ -243,6 +279,18 @@ impl Waiting {
         wish.left -= 1;
         if wish.left == 0 {
             self.finish(number, Response::Refresh);
+        }
+    }
+
+    /// A login was renewed, or could not be, while clients wait: they are told.
+    pub(super) fn renewed(&mut self, account: AccountId, problem: Option<String>) {
+        for client in self.wishes.values_mut() {
+            let refreshed = &mut client.refreshed;
+            let account = account.number();
+            match problem.clone() {
+                None => refreshed.renewed.push(account),
+                Some(problem) => refreshed.failed.push(Failed { account, problem }),
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! returns what was found out; keeping it is for whoever asked.
 
 use crate::adapters::agent::{
-    Environment, auth,
+    Environment, Until, auth,
     probe::{self, Answer, Probe, ProbeError, Question},
 };
 use crate::adapters::claude_api::{self, ApiBase, ApiError, Bearer};
@@ -15,7 +15,7 @@ use crate::core::usage::{Sample, Source};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Probes that run at once on demand: each is a process of half a second of CPU.
@@ -56,6 +56,8 @@ pub struct Surroundings<'a> {
     pub oauth: &'a ApiBase,
     /// The wall clock.
     pub now: &'a (dyn Fn() -> Timestamp + Sync),
+    /// Nobody wants to know any more once this is set.
+    pub stop: Option<&'a AtomicBool>,
 }
 
 /// What sampling one account came to.
@@ -187,6 +189,7 @@ fn ask_claude(account: AccountId, left: Duration, surroundings: Surroundings<'_>
         probe_dir: &surroundings.home.probe_dir(),
         environment: environment.clone(),
         timeout: left.min(probe::PATIENCE),
+        stop: surroundings.stop,
     };
     let probed = probe::probe(&question, surroundings.now);
     let suspected = match &probed {
@@ -232,8 +235,9 @@ fn confirm(
     surroundings: Surroundings<'_>,
 ) -> Outcome {
     let account_dir = surroundings.home.account(account);
-    let timeout = left.min(auth::PATIENCE);
-    match auth::status(claude, &account_dir, environment, timeout) {
+    let until = Instant::now() + left.min(auth::PATIENCE);
+    let until = Until::new(until, surroundings.stop);
+    match auth::status_until(claude, &account_dir, environment, until) {
         // It renewed the login while at it, so the next probe has numbers.
         Ok(status) if status.logged_in => Outcome::Throttled { retry_after: None },
         Ok(_) => Outcome::LoginSuspected {

@@ -1,6 +1,7 @@
 //! A daemon's life: take the lock, listen, work, end. Says to the command that started it how that went; prints
 //! nothing itself.
 
+use super::conditions::Conditions;
 use super::endpoint::{BindError, Guard, Socket, read_note};
 use super::log::Log;
 use super::main_loop::{self, Event, Inlets, Progress};
@@ -15,6 +16,7 @@ use crate::contract::proto::{Health, Request, Response};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,7 +36,8 @@ const STEP_DOWN: Duration = Duration::from_secs(30);
 const AFTER_SIGNAL: Duration = Duration::from_secs(10);
 /// How long a daemon that is just starting may take to listen.
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
-/// How long an end waits for the threads: a probe has its own bound, shorter than this.
+/// How long an end waits for the threads: a question to claude is broken off, but not where it renews its login, and a
+/// direct renewal is finished.
 const LAST_WORK: Duration = Duration::from_secs(28);
 /// Between two looks at the lock, and at the owner of a test's daemon.
 const LOOK: Duration = Duration::from_secs(1);
@@ -91,7 +94,8 @@ pub fn run(places: Places, options: Options) -> Result<Ended, ServeError> {
         Err(error) => return Err(error.into()),
     };
     // Clients are heard from here on; everything slow comes later.
-    let mut socket = guard.listen(&places.home, options.proto)?;
+    let conditions = Conditions::of_environment();
+    let mut socket = guard.listen(&places.home, options.proto, conditions.remote_home)?;
     let log = Log::open(&places.home, clock::now());
     let version = env!("CARGO_PKG_VERSION");
     let path = socket.path().display().to_string();
@@ -107,12 +111,13 @@ pub fn run(places: Places, options: Options) -> Result<Ended, ServeError> {
         log.warn("descriptors not raised", &[("why", &error)]);
     }
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let threads = Threads::start(Arc::new(places), &log)?;
+    let threads = Threads::start(Arc::new(places), &conditions, &log)?;
     let why = runtime.block_on(LocalSet::new().run_until(listen(
         &guard,
         &mut socket,
         &threads,
         options,
+        &conditions,
         &log,
     )))?;
     log.info("ending", &[("why", &why)]);
@@ -127,10 +132,12 @@ struct Threads {
     progress: watch::Receiver<Progress>,
     main_loop: JoinHandle<()>,
     prober: JoinHandle<()>,
+    /// Set when the prober is to break off.
+    stop: Arc<AtomicBool>,
 }
 
 impl Threads {
-    fn start(places: Arc<Places>, log: &Log) -> io::Result<Self> {
+    fn start(places: Arc<Places>, conditions: &Conditions, log: &Log) -> io::Result<Self> {
         let (sender, events) = mpsc::sync_channel(MAX_EVENTS);
         // The roster machine never has two jobs under way.
         let (jobs, work) = mpsc::sync_channel(2);
@@ -140,10 +147,13 @@ impl Threads {
             sender: sender.clone(),
             jobs,
             progress,
+            conditions: conditions.clone(),
         };
+        let stop = Arc::new(AtomicBool::new(false));
         let prober = {
             let (places, sender) = (Arc::clone(&places), sender.clone());
-            let job = move || prober::work(&places, &work, &sender);
+            let stop = Arc::clone(&stop);
+            let job = move || prober::work(&places, &work, &sender, &stop);
             std::thread::Builder::new()
                 .name("prober".to_owned())
                 .spawn(job)?
@@ -158,6 +168,7 @@ impl Threads {
             progress: seen,
             main_loop,
             prober,
+            stop,
         })
     }
 }
@@ -168,6 +179,7 @@ async fn listen(
     socket: &mut Socket,
     threads: &Threads,
     options: Options,
+    conditions: &Conditions,
     log: &Log,
 ) -> io::Result<&'static str> {
     let listener = socket
@@ -182,6 +194,7 @@ async fn listen(
         stop,
         options.proto,
         procs::user_id(),
+        conditions.clone(),
         log.clone(),
     ));
     let mut terminated = signal(SignalKind::terminate())?;
@@ -246,8 +259,10 @@ fn finish(runtime: Runtime, socket: Socket, threads: Threads, log: &Log) {
         events,
         main_loop,
         prober,
+        stop,
         ..
     } = threads;
+    stop.store(true, Ordering::Relaxed);
     let deadline = Instant::now() + LAST_WORK;
     // A full queue is worked off before long, unless a disk hangs.
     while let Err(TrySendError::Full(_)) = events.try_send(Event::Stop)

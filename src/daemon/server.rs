@@ -1,6 +1,7 @@
 //! The socket: lets clients in, reads their lines, writes the answers. Never does the work itself, so that it answers
 //! `health` whatever else is going on; everything has a bound, so that no client can hold up another.
 
+use super::conditions::Conditions;
 use super::log::Log;
 use super::main_loop::{Event, Progress};
 use crate::contract::proto::{Code, ErrorBody, Health, MAX_LINE, Phase, Request, Response, Unread};
@@ -20,10 +21,6 @@ use tokio::time::timeout;
 const MAX_CONNECTIONS: u32 = 256;
 /// So many more are told that there are too many; the rest is closed without a word.
 const MAX_TURNED_AWAY: u32 = 64;
-/// A client that says nothing for so long is dropped.
-const IDLE: Duration = Duration::from_secs(60);
-/// A client that does not read its answer for so long is dropped.
-const SLOW: Duration = Duration::from_secs(10);
 /// How long what a client still sends is read and thrown away, so that it gets to see why it was refused.
 const DRAIN: Duration = Duration::from_secs(5);
 /// The longest that an answer may take: a refresh has its own bound, shorter than this.
@@ -45,6 +42,8 @@ pub(super) struct Server {
     pub(super) started_at: Timestamp,
     /// The user that is served.
     pub(super) user: u32,
+    /// How long silent and slow clients are borne with.
+    pub(super) conditions: Conditions,
     /// Where refused clients are noted.
     pub(super) log: Log,
     connections: Cell<u32>,
@@ -59,6 +58,7 @@ impl Server {
         stop: watch::Sender<bool>,
         proto: u32,
         user: u32,
+        conditions: Conditions,
         log: Log,
     ) -> Self {
         Self {
@@ -68,6 +68,7 @@ impl Server {
             proto,
             started_at: crate::adapters::clock::now(),
             user,
+            conditions,
             log,
             connections: Cell::new(0),
             turned_away: Cell::new(0),
@@ -104,7 +105,7 @@ impl Server {
         if let Some(place) = Place::take(&self.connections, MAX_CONNECTIONS) {
             self.connections.set(place);
             spawn_local(async move {
-                let mut connection = Connection::new(stream);
+                let mut connection = Connection::new(stream, &server.conditions);
                 // A connection that breaks concerns its client alone.
                 let _ = server.serve(&mut connection).await;
                 server.connections.set(server.connections.get() - 1);
@@ -114,7 +115,8 @@ impl Server {
             spawn_local(async move {
                 let text = format!("too many connections: at most {MAX_CONNECTIONS} at a time");
                 let error = ErrorBody::new(Code::TooManyConnections, text);
-                let _ = Connection::new(stream).refuse(error).await;
+                let mut connection = Connection::new(stream, &server.conditions);
+                let _ = connection.refuse(error).await;
                 server.turned_away.set(server.turned_away.get() - 1);
             });
         }
@@ -228,13 +230,17 @@ enum Line {
 struct Connection {
     stream: UnixStream,
     buffer: Vec<u8>,
+    idle: Duration,
+    slow: Duration,
 }
 
 impl Connection {
-    const fn new(stream: UnixStream) -> Self {
+    const fn new(stream: UnixStream, conditions: &Conditions) -> Self {
         Self {
             stream,
             buffer: Vec::new(),
+            idle: conditions.idle,
+            slow: conditions.slow,
         }
     }
 
@@ -250,7 +256,7 @@ impl Connection {
                 return Ok(Line::TooLong);
             }
             let mut chunk = [0; 4096];
-            let read = timeout(IDLE, self.stream.read(&mut chunk)).await;
+            let read = timeout(self.idle, self.stream.read(&mut chunk)).await;
             match read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
                 // A line without its end, and a client that will send no more: it may still read.
                 0 if !self.buffer.is_empty() => {
@@ -264,7 +270,7 @@ impl Connection {
 
     async fn write(&mut self, response: &Response) -> io::Result<()> {
         let line = response.line();
-        let written = timeout(SLOW, self.stream.write_all(line.as_bytes())).await;
+        let written = timeout(self.slow, self.stream.write_all(line.as_bytes())).await;
         written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 

@@ -1,17 +1,20 @@
-//! Starting a daemon in the background, for the commands after this one. A daemon that dies again and again is left
-//! alone for a while.
+//! Starting a daemon in the background, for the commands after this one, and ending one that nobody supervises. A daemon
+//! that dies again and again is left alone for a while.
 
 use super::endpoint::read_note;
-use crate::adapters::files::{PRIVATE_FILE, replace_rebuildable};
+use crate::adapters::files::{Lock, PRIVATE_FILE, replace_rebuildable};
 use crate::adapters::procs;
 use crate::contract::paths::Home;
-use crate::contract::proto::PROTO;
-use crate::contract::proto::note::Found;
+use crate::contract::proto::note::{Found, Note};
+use crate::contract::proto::{PROTO, Request};
+use crate::contract::vars;
 use crate::core::time::Timestamp;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// At most so many starts …
@@ -20,6 +23,34 @@ const MOST: usize = 5;
 const WITHIN: Duration = Duration::from_secs(60);
 /// The largest list of starts that is read, in bytes: five lines of fourteen.
 const MAX_LIST: u64 = 4096;
+
+/// How long a daemon may take to answer that it is on its way.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How long it may then take: what it writes, and a question to claude that is under way.
+const LAST_WORK: Duration = Duration::from_secs(30);
+/// How long it may take once it was sent a signal as well.
+const AFTER_SIGNAL: Duration = Duration::from_secs(10);
+
+/// Why a daemon could not be ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// It does not go, or is none of ccp's.
+    #[error("a daemon still keeps {}{}", home.display(), pid.map_or(String::new(), |p| format!(", as process {p}")))]
+    Stays {
+        /// The home.
+        home: PathBuf,
+        /// Its process, where it noted one.
+        pid: Option<u32>,
+    },
+    /// The lock cannot be tried.
+    #[error("cannot lock {}: {source}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +67,8 @@ pub enum Started {
 
 /// Starts a daemon when none runs.
 pub fn ensure(home: &Home, now: Timestamp) -> Started {
-    if runs(home) {
-        return Started::Runs;
-    }
-    let path = home.daemon_starts();
-    let mut text = String::new();
-    // A list that cannot be read counts as none.
-    let _ = File::open(&path).and_then(|f| f.take(MAX_LIST).read_to_string(&mut text));
-    let Some(list) = one_more(&text, now) else {
-        return Started::TooOften;
-    };
-    // Without the list nothing would keep a broken daemon from being started at every launch.
-    if replace_rebuildable(&path, list.as_bytes(), PRIVATE_FILE).is_err() {
-        return Started::Cannot;
+    if let Some(why) = refuses(home, now) {
+        return why;
     }
     let Some(program) = own_ccpd() else {
         return Started::Cannot;
@@ -60,17 +80,120 @@ pub fn ensure(home: &Home, now: Timestamp) -> Started {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    vars::of_one_session().for_each(|name| _ = command.env_remove(name));
+    procs::background::in_own_session(&mut command);
     // It outlives this command, which is over in a moment.
     command.spawn().map_or(Started::Cannot, |_| Started::Now)
 }
 
-/// Whether the daemon that noted itself last still runs, and is not older than this version.
-fn runs(home: &Home) -> bool {
-    let Found::Note(note) = read_note(&home.daemon_lock()) else {
-        return false;
+/// Why no daemon is to be started now; none when one may be, which is noted as a start.
+#[must_use]
+pub fn refuses(home: &Home, now: Timestamp) -> Option<Started> {
+    if runs(home) {
+        return Some(Started::Runs);
+    }
+    let path = home.daemon_starts();
+    let mut text = String::new();
+    // A list that cannot be read counts as none.
+    let _ = File::open(&path).and_then(|f| f.take(MAX_LIST).read_to_string(&mut text));
+    let Some(list) = one_more(&text, now) else {
+        return Some(Started::TooOften);
     };
-    let lives = note.start.is_some() && procs::start_time(note.pid) == note.start;
-    lives && note.proto >= PROTO
+    // Without the list nothing would keep a broken daemon from being started at every launch.
+    let noted = replace_rebuildable(&path, list.as_bytes(), PRIVATE_FILE);
+    noted.err().map(|_| Started::Cannot)
+}
+
+/// Whether daemons were started so often within the last minute that no further one is.
+#[must_use]
+pub fn is_given_up(home: &Home, now: Timestamp) -> bool {
+    let mut text = String::new();
+    let read = File::open(home.daemon_starts());
+    let _ = read.and_then(|f| f.take(MAX_LIST).read_to_string(&mut text));
+    one_more(&text, now).is_none()
+}
+
+/// The daemon that runs, by its own note; none where none runs.
+#[must_use]
+pub fn running(home: &Home) -> Option<Note> {
+    let lock = home.daemon_lock();
+    if !Lock::is_held(&lock).unwrap_or(false) {
+        return None;
+    }
+    match read_note(&lock) {
+        Found::Note(note) => Some(note),
+        Found::Nothing | Found::Foreign => None,
+    }
+}
+
+/// Ends the daemon of this home: it is asked, and, where it does not answer or takes too long, sent a signal. The lock
+/// that is returned keeps the next one out while it is held; none where there never was a daemon.
+pub fn end(home: &Home) -> Result<Option<Lock>, EndError> {
+    let path = home.daemon_lock();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let acquire = |patience| {
+        let lock = Lock::acquire(&path, patience);
+        lock.map_err(|source| EndError::Lock {
+            path: path.clone(),
+            source,
+        })
+    };
+    if let Some(lock) = acquire(Duration::ZERO)? {
+        return Ok(Some(lock));
+    }
+    let note = running(home);
+    let asked = note.clone().is_some_and(ask_to_shut_down);
+    let patience = if asked { LAST_WORK } else { Duration::ZERO };
+    if let Some(lock) = acquire(patience)? {
+        return Ok(Some(lock));
+    }
+    let process = note.as_ref().and_then(|n| Some((n.pid, n.start?)));
+    if let Some((pid, start)) = process
+        && procs::ask_to_end(pid, start)
+        && let Some(lock) = acquire(AFTER_SIGNAL)?
+    {
+        return Ok(Some(lock));
+    }
+    Err(EndError::Stays {
+        home: home.path().to_owned(),
+        pid: note.map(|n| n.pid),
+    })
+}
+
+/// Whether the daemon of this note took the request. Neither connecting nor writing has a bound of its own where its
+/// queue is full, so both are done beside us.
+fn ask_to_shut_down(note: Note) -> bool {
+    let (send, receive) = mpsc::channel();
+    let ask = move || {
+        let request = Request::Shutdown { for_proto: None };
+        let mut stream = UnixStream::connect(&note.socket)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.write_all(request.line().as_bytes())?;
+        stream.read(&mut [0; 64])
+    };
+    std::thread::spawn(move || send.send(ask()));
+    let answer = receive.recv_timeout(ANSWER);
+    matches!(answer, Ok(Ok(count)) if count > 0)
+}
+
+/// Whether a daemon runs, or is about to, that is not older than this version.
+#[must_use]
+pub fn runs(home: &Home) -> bool {
+    let lock = home.daemon_lock();
+    if !Lock::is_held(&lock).unwrap_or(false) {
+        return false;
+    }
+    match read_note(&lock) {
+        // A daemon that just took the lock has not replaced its predecessor's note yet.
+        Found::Note(note) => note.proto >= PROTO || !lives(&note),
+        Found::Nothing | Found::Foreign => true,
+    }
+}
+
+fn lives(note: &Note) -> bool {
+    note.start.is_some() && procs::start_time(note.pid) == note.start
 }
 
 /// The list with this start added; none when there were too many.

@@ -1,11 +1,12 @@
 //! What changes on disk, told to the loop: the top levels of the base and of the account directories, the base's
-//! `.claude.json`, the leases, the inbox, and what is published or set in the home. Nothing is watched recursively.
+//! `.claude.json`, claude's list of sessions, the leases, the inbox, and what is published or set in the home. Nothing is watched recursively.
 //!
 //! A watch that cannot be had (too many of them, a file system without) is no error: the loop looks at everything
 //! every half minute anyway.
 
 use super::log::Log;
 use super::main_loop::Event;
+use super::strays::pid_of_entry;
 use crate::contract::paths::{Base, Home};
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -23,6 +24,8 @@ pub(super) enum Seen {
     Overlay,
     /// A lease came or went.
     Leases,
+    /// A session of claude began or ended, by its own registry.
+    Sessions,
     /// A report was handed in.
     Inbox,
     /// Another command published something.
@@ -30,6 +33,9 @@ pub(super) enum Seen {
     /// `config.toml` changed.
     Settings,
 }
+
+/// What may have changed when something was lost.
+const ANYTHING: [Seen; 4] = [Seen::Overlay, Seen::Leases, Seen::Sessions, Seen::Inbox];
 
 /// What is watched, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +92,7 @@ impl Watchers {
             let seen = match event {
                 Ok(event) => known.meaning(&event),
                 // Something was lost: anything may have changed.
-                Err(_) => BTreeSet::from([Seen::Overlay, Seen::Leases, Seen::Inbox]),
+                Err(_) => BTreeSet::from(ANYTHING),
             };
             for seen in seen {
                 // A loop with a full queue looks at everything before long.
@@ -121,14 +127,20 @@ impl Places {
             self.home.leases(),
             self.home.inbox(),
             self.base.dir.clone(),
+            self.registry(),
         ]);
         dirs.extend(self.base.json.parent().map(Path::to_owned));
         dirs
     }
 
+    /// Where claude lists its sessions, for all accounts.
+    fn registry(&self) -> PathBuf {
+        self.base.dir.join("sessions")
+    }
+
     fn meaning(&self, event: &notify::Event) -> BTreeSet<Seen> {
         if event.need_rescan() {
-            return BTreeSet::from([Seen::Overlay, Seen::Leases, Seen::Inbox]);
+            return BTreeSet::from(ANYTHING);
         }
         let (names_changed, contents_changed) = match event.kind {
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => (false, false),
@@ -160,6 +172,10 @@ impl Places {
                 names
             };
             return wanted.then_some(Seen::Overlay);
+        }
+        if parent == self.registry() {
+            // Their contents change with every turn of every session.
+            return (names && pid_of_entry(name).is_some()).then_some(Seen::Sessions);
         }
         if parent == self.home.leases() || *path == self.home.leases() {
             return names.then_some(Seen::Leases);
@@ -201,6 +217,9 @@ mod tests {
             ("/u/.claude/new", made, Some(Seen::Overlay)),
             ("/u/.claude/new", read, None),
             ("/u/.claude/history.jsonl", written, None),
+            ("/u/.claude/sessions/12.json", made, Some(Seen::Sessions)),
+            ("/u/.claude/sessions/12.json", written, None),
+            ("/u/.claude/sessions/12.ab.key", moved, None),
             ("/u/.claude.json", moved, Some(Seen::Overlay)),
             ("/u/.claude.json", written, Some(Seen::Overlay)),
             ("/u/.claude.json.lock", made, None),

@@ -3,15 +3,19 @@
 use super::patient::{Database, Patient, Surroundings};
 use super::{Mend, Remedy, Result, Verdict};
 use crate::adapters::clock;
+use crate::adapters::files::Lock;
 use crate::adapters::overlay::{self, Options, SyncReport};
 use crate::adapters::store::Store;
 use crate::contract::settings::Settings;
 use crate::core::account::AccountId;
+use crate::daemon::fold::Folded;
 use crate::daemon::overlays::put_in_order;
-use crate::daemon::{fold, publish, roster};
+use crate::daemon::{fold, publish, roster, spawn};
 use std::fmt::Display;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
 
 type Done = std::result::Result<Vec<String>, String>;
 
@@ -69,6 +73,11 @@ fn perform(patient: &mut Patient<'_>, mend: &Mend, failed: &mut Vec<String>) -> 
         Mend::RemoveFile(path) => fs::remove_file(path)
             .map(|()| vec![format!("removed {}", path.display())])
             .map_err(|e| format!("cannot remove {}: {e}", path.display())),
+        Mend::RemoveSocket(path) => remove_socket(patient, path),
+        Mend::RestartDaemon => {
+            spawn::end(patient.home()).map_err(text)?;
+            Ok(vec!["ended the daemon".to_owned()])
+        }
         Mend::RemoveTrash => {
             let gone = overlay::remove_trash(patient.home()).map_err(text)?;
             Ok(gone
@@ -84,6 +93,17 @@ fn perform(patient: &mut Patient<'_>, mend: &Mend, failed: &mut Vec<String>) -> 
             Ok(vec!["wrote the snapshot again".to_owned()])
         }
     }
+}
+
+/// Only who holds the daemon's lock may say that nobody listens.
+fn remove_socket(patient: &Patient<'_>, path: &Path) -> Done {
+    let lock = Lock::acquire(&patient.home().daemon_lock(), Duration::ZERO);
+    if lock.map_err(text)?.is_none() {
+        return Err("a daemon has started meanwhile".to_owned());
+    }
+    fs::remove_file(path)
+        .map(|()| vec![format!("removed {}", path.display())])
+        .map_err(|e| format!("cannot remove {}: {e}", path.display()))
 }
 
 fn text(error: impl Display) -> String {
@@ -126,15 +146,27 @@ fn adopt(patient: &mut Patient<'_>) -> Done {
     Ok(told.collect())
 }
 
+/// The most runs: each takes in a bounded number, and the inbox has a bound, too.
+const MAX_TIDIES: usize = 8;
+
 fn tidy(patient: &mut Patient<'_>) -> Done {
     let settings = settings(patient)?;
     let base = patient.base.clone();
     let now = patient.now();
-    let (folded, _) = fold::tidy(store(patient)?, &settings, &base, now).map_err(text)?;
+    let mut all = Folded::default();
+    for _ in 0..MAX_TIDIES {
+        let (folded, _) = fold::tidy(store(patient)?, &settings, &base, now).map_err(text)?;
+        if folded == Folded::default() {
+            break;
+        }
+        all.leases += folded.leases;
+        all.reports += folded.reports;
+        all.moved += folded.moved;
+    }
     let parts = [
-        (folded.leases, "recorded", "ended lease"),
-        (folded.reports, "took in", "report"),
-        (folded.moved, "moved to the logs:", "file"),
+        (all.leases, "recorded", "ended lease"),
+        (all.reports, "took in", "report"),
+        (all.moved, "moved to the logs:", "file"),
     ];
     let told = parts.iter().filter(|(count, ..)| *count > 0);
     Ok(told

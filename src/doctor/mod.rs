@@ -146,6 +146,10 @@ pub enum Mend {
     Publish,
     /// Remove half-written files of ccp's own.
     RemoveFile(PathBuf),
+    /// Remove the socket that a daemon which died left.
+    RemoveSocket(PathBuf),
+    /// End the daemon, and start the one of this version where daemons are started in the background.
+    RestartDaemon,
     /// Delete what an interrupted removal of an account left.
     RemoveTrash,
 }
@@ -160,7 +164,8 @@ impl Mend {
             Self::Adopt => "adopts it".to_owned(),
             Self::Tidy => "cleans up".to_owned(),
             Self::Publish => "writes the snapshot again".to_owned(),
-            Self::RemoveFile(_) => "removes it".to_owned(),
+            Self::RemoveFile(_) | Self::RemoveSocket(_) => "removes it".to_owned(),
+            Self::RestartDaemon => "ends it; the next launch starts it anew".to_owned(),
             Self::RemoveTrash => "deletes it".to_owned(),
         }
     }
@@ -173,7 +178,8 @@ impl Mend {
             Self::Sync(id) => format!("`ccp sync --account {id}`"),
             Self::Adopt => "`ccp init`".to_owned(),
             Self::Tidy | Self::Publish => "`ccp refresh`".to_owned(),
-            Self::RemoveFile(path) => format!("`rm {path:?}`"),
+            Self::RemoveFile(path) | Self::RemoveSocket(path) => format!("`rm {path:?}`"),
+            Self::RestartDaemon => "end the process".to_owned(),
             Self::RemoveTrash => "try again when nobody uses it".to_owned(),
         }
     }

@@ -1,15 +1,22 @@
 //! What the checks look at: read once, and again after something was mended.
 
+use crate::adapters::files::Lock;
 use crate::adapters::foreign::{self, Foreign};
 use crate::adapters::overlay;
+use crate::adapters::service::{Definition, definitions};
 use crate::adapters::store::{Account, Meta, Store, StoreError};
-use crate::contract::paths::{Base, Home};
+use crate::client::{self, ClientError};
+use crate::contract::paths::{Base, DEFAULT_HOME_NAME, Home};
+use crate::contract::proto::{Health, Request, Response};
 use crate::contract::settings::Settings;
+use crate::contract::vars;
 use crate::core::time::Timestamp;
+use crate::daemon::spawn;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The largest file of text that is read, in bytes: a `.claude.json` with years of projects has a few megabytes.
 const MAX_TEXT: u64 = 64 * 1024 * 1024;
@@ -39,6 +46,20 @@ impl Surroundings {
         found.map(|(_, v)| v.as_os_str()).filter(|v| !v.is_empty())
     }
 
+    /// Every service of this person that runs a daemon of ccp.
+    #[must_use]
+    pub fn services(&self) -> Vec<Definition> {
+        definitions(&self.user_home, self.variable(vars::XDG_CONFIG_HOME))
+    }
+
+    /// The service that keeps this home.
+    #[must_use]
+    pub fn own_service(&self) -> Option<Definition> {
+        let is_default = self.home.path() == self.user_home.join(DEFAULT_HOME_NAME);
+        let mut services = self.services().into_iter();
+        services.find(|service| service.keeps(&self.home, is_default))
+    }
+
     /// The first executable of this name on `PATH`.
     #[must_use]
     pub fn on_path(&self, name: &str) -> Option<PathBuf> {
@@ -61,6 +82,43 @@ pub enum Database {
     Refused(StoreError),
 }
 
+/// How long the daemon may take to say how it does: it answers that at once, whatever it is at.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The daemon, as far as it can be talked to.
+#[derive(Debug)]
+pub enum Daemon {
+    /// None runs.
+    Absent,
+    /// It said how it does.
+    Answers(Box<Health>),
+    /// Something holds its lock and does not answer.
+    Silent {
+        /// The process that noted itself.
+        pid: Option<u32>,
+        /// What was tried.
+        why: String,
+    },
+}
+
+impl Daemon {
+    fn of(home: &Home) -> Self {
+        let lock = home.daemon_lock();
+        if !Lock::is_held(&lock).unwrap_or(false) {
+            return Self::Absent;
+        }
+        let why = match client::ask(home, &Request::Health, DAEMON_PATIENCE) {
+            Ok(Response::Health(health)) => return Self::Answers(Box::new(health)),
+            Ok(_) => "it answers something else".to_owned(),
+            Err(_) if !Lock::is_held(&lock).unwrap_or(false) => return Self::Absent,
+            Err(ClientError::NotRunning) => "nobody answers at its socket".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let pid = spawn::running(home).map(|note| note.pid);
+        Self::Silent { pid, why }
+    }
+}
+
 /// Everything that more than one check looks at.
 #[derive(Debug)]
 pub struct Patient<'s> {
@@ -76,6 +134,8 @@ pub struct Patient<'s> {
     pub accounts: Vec<Account>,
     /// What is wrong with each overlay.
     pub overlays: Vec<Vec<overlay::Finding>>,
+    /// The daemon of this home.
+    pub daemon: Daemon,
     /// Another tool's files in the home.
     pub foreign: io::Result<Foreign>,
     /// The person said that these may stay.
@@ -109,6 +169,7 @@ impl<'s> Patient<'s> {
             database,
             accounts,
             overlays,
+            daemon: Daemon::of(home),
             foreign: foreign::find(home),
             foreign_may_stay: may_stay,
         }

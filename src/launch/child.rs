@@ -2,6 +2,7 @@
 
 use crate::claim::announce::Failure;
 use crate::contract::build::LAUNCHER;
+use crate::contract::vars;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read};
@@ -68,6 +69,9 @@ pub(super) fn start_aside(
             unsafe {
                 libc::setsid();
                 if libc::fork() == 0 {
+                    for name in vars::of_one_session().filter_map(|n| CString::new(n).ok()) {
+                        libc::unsetenv(name.as_ptr());
+                    }
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
                     libc::dup2(null, 0);
                     libc::dup2(null, 1);

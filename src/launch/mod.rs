@@ -4,6 +4,7 @@
 //! repairs nothing itself: an overlay that has drifted is put in order by `ccpd sync`, awaited for a bounded time.
 
 mod arguments;
+mod background;
 mod child;
 mod environment;
 mod execute;
@@ -44,11 +45,20 @@ pub fn try_launch(arguments: &Arguments, environment: &Environment) -> Option<u8
 fn hand_over(arguments: &Arguments, environment: &Environment) -> u8 {
     let sibling = match child::sibling() {
         Ok(path) => path,
-        Err(failure) => return fail(exit::FAILURE, &failure),
+        Err(failure) => return stranded(arguments, &failure),
     };
     let name = arguments.pool_name().unwrap_or(c"ccpd");
     let error = execute::replace(&sibling, name, arguments.tail(1), &environment.all());
-    fail(exit::FAILURE, &child::missing_sibling(&sibling, &error))
+    stranded(arguments, &child::missing_sibling(&sibling, &error))
+}
+
+/// There is no `ccpd` to become.
+fn stranded(arguments: &Arguments, failure: &Failure) -> u8 {
+    let mut words = arguments.texts(1);
+    if words.next() == Some("select") && !words.any(|word| word == "--json") {
+        select::print_nowhere();
+    }
+    fail(exit::FAILURE, failure)
 }
 
 fn fail(code: u8, failure: &Failure) -> u8 {

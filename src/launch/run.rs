@@ -2,16 +2,15 @@
 
 use super::environment::{self, Changed, Environment};
 use super::place::Place;
-use super::{Arguments, child, execute, fail, overlay, say};
+use super::{Arguments, background, child, execute, fail, overlay, say};
 use crate::adapters::claude_path::{self, Search};
-use crate::adapters::{files, leases, procs};
+use crate::adapters::{leases, procs};
 use crate::claim::announce::{self, Failure};
 use crate::claim::{Claim, Claimant, Wish, claim, release};
 use crate::contract::lease::LeaseName;
 use crate::contract::paths::Home;
 use crate::contract::record::PickRecord;
 use crate::contract::{exit, vars};
-use crate::core::time::Timestamp;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,7 +48,9 @@ pub(super) fn run(arguments: &Arguments, first: usize, environment: &Environment
         environment.for_claude(&claimed.account.dir, &snapshot.base(), &snapshot.keep_env);
     let sign_in = sign_in_note(arguments, first, &claimed.account.label);
     tell(&place, environment, &claimed, &changed, sign_in);
-    refresh_aside(&place);
+    if !refresh_aside(&place) {
+        background::start_daemon_aside(&place, environment);
+    }
     let error = execute::replace(
         &claude,
         c"claude",
@@ -151,18 +152,17 @@ fn wrappers_that_led_here(home: &Home, environment: &Environment) -> Vec<PathBuf
 /// Between two background refreshes that launches start.
 const REFRESH_GAP: Duration = Duration::from_secs(60);
 
-/// Numbers that are too old, or a snapshot that cannot be read, are refreshed aside, for the next launch.
-fn refresh_aside(place: &Place) {
-    if place.is_fresh() || attempted_recently(&place.home.refresh_lock(), place.now) {
-        return;
+/// Numbers that are too old, or a snapshot that cannot be read, are refreshed aside, for the next launch. Whether that was
+/// done: it starts a daemon as well.
+fn refresh_aside(place: &Place) -> bool {
+    let attempted =
+        || background::attempted_recently(&place.home.refresh_lock(), REFRESH_GAP, place.now);
+    if place.is_fresh() || attempted() {
+        return false;
     }
-    if let Ok(ccpd) = child::sibling() {
-        // What cannot be started is no reason to hold a launch up: the numbers stay old, and are shown with their age.
-        let _ = child::start_aside(&ccpd, &["refresh", "--quiet"], Duration::ZERO);
-    }
-}
-
-fn attempted_recently(lock: &Path, now: Timestamp) -> bool {
-    let attempted = std::fs::metadata(lock).map(|m| files::modified_ns(&m) / 1_000_000);
-    attempted.is_ok_and(|ms| now.since(Timestamp::from_unix_ms(ms)) < REFRESH_GAP)
+    let Ok(ccpd) = child::sibling() else {
+        return false;
+    };
+    // What cannot be started is no reason to hold a launch up: the numbers stay old, and are shown with their age.
+    child::start_aside(&ccpd, &["refresh", "--quiet"], Duration::ZERO).is_ok()
 }

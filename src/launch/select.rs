@@ -3,12 +3,28 @@
 
 use super::environment::Environment;
 use super::place::Place;
-use super::{Arguments, fail, hand_over, overlay, say};
+use super::{Arguments, background, fail, hand_over, overlay, say};
 use crate::claim::announce::{self, Failure};
 use crate::claim::{Claimant, Wish, claim};
+use crate::contract::paths::NOWHERE;
 use crate::contract::{exit, vars};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
+
+/// Fails, and prints what claude cannot take for a directory.
+fn refuse(code: u8, failure: &Failure) -> u8 {
+    print_nowhere();
+    fail(code, failure)
+}
+
+/// Prints [`NOWHERE`], which only a program that reads the output needs.
+pub(super) fn print_nowhere() {
+    let mut stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        // Where nothing can be printed nothing is read either.
+        let _ = writeln!(stdout, "{NOWHERE}");
+    }
+}
 
 pub(super) fn select(
     arguments: &Arguments,
@@ -17,7 +33,7 @@ pub(super) fn select(
 ) -> u8 {
     let place = match Place::find(environment) {
         Ok(place) => place,
-        Err(failure) => return fail(exit::FAILURE, &failure),
+        Err(failure) => return refuse(exit::FAILURE, &failure),
     };
     if !place.is_fresh() {
         return hand_over(arguments, environment);
@@ -38,7 +54,7 @@ pub(super) fn select(
         place.now,
     ) {
         Ok(claimed) => claimed,
-        Err(refusal) => return fail(refusal.exit_code(), &announce::refusal(&refusal)),
+        Err(refusal) => return refuse(refusal.exit_code(), &announce::refusal(&refusal)),
     };
     overlay::ensure(&place.roster, &claimed)
         .iter()
@@ -48,7 +64,9 @@ pub(super) fn select(
         .for_each(|line| say(line));
     let mut line = claimed.account.dir.as_os_str().as_bytes().to_vec();
     line.push(b'\n');
-    match std::io::stdout().write_all(&line) {
+    let printed = std::io::stdout().write_all(&line);
+    background::start_daemon_aside(&place, environment);
+    match printed {
         Ok(()) => exit::OK,
         Err(error) => {
             let error = format!("cannot print the directory: {error}");

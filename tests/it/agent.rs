@@ -104,6 +104,7 @@ impl World {
                 probe_dir: &self.home.probe_dir(),
                 environment: self.environment_of(account),
                 timeout,
+                stop: None,
             },
             clock::now,
         )
@@ -433,6 +434,7 @@ fn accounts_are_sampled_together() {
         api: &ApiBase::default(),
         oauth: &ApiBase::of_tokens(),
         now: &clock::now,
+        stop: None,
     };
     let outcomes = sampling::sample_accounts(
         &[id(1), id(2), id(3)],

@@ -4,10 +4,12 @@
     reason = "tests write what people and other programs would, and wait for processes"
 )]
 
+mod autostart;
 mod hostile;
 mod keeping;
 mod life;
 mod polling;
+mod sessions;
 
 use crate::life::world::{BOUND, World};
 use ccp::adapters::{files, procs};
@@ -173,9 +175,5 @@ pub fn runs(pid: u32) -> bool {
 
 /// Rounds of a proof: all of them, or what CI has time for.
 pub fn rounds(long: usize, short: usize) -> usize {
-    if std::env::var_os("CCP_TEST_LONG").is_some() {
-        long
-    } else {
-        short
-    }
+    if crate::proof::is_long() { long } else { short }
 }

@@ -6,7 +6,9 @@
 )]
 
 mod accounts;
+mod daemon;
 mod home;
+mod left;
 mod overlay;
 mod report;
 mod state;
@@ -96,6 +98,8 @@ fn tree(dir: &Path) -> Tree {
                 target.into_os_string().into_encoded_bytes()
             } else if metadata.is_dir() {
                 waiting.push(path.clone());
+                Vec::new()
+            } else if !metadata.is_file() {
                 Vec::new()
             } else {
                 fs::read(&path).expect("reads")

@@ -10,6 +10,7 @@ mod launch;
 mod life;
 mod overlay;
 mod pool_client;
+mod proof;
 mod real;
 mod renew;
 mod service;

@@ -287,6 +287,40 @@ fn only_a_dead_token_is_a_refusal_and_the_login_stays_as_it_is() {
 }
 
 #[test]
+fn a_login_that_may_not_have_all_that_claude_asks_for_keeps_what_it_has() {
+    let world = World::new();
+    let refuse = |times| {
+        let fault = Fault::InvalidScope;
+        world
+            .service
+            .set_fault_times("work", Endpoint::Token, fault, times);
+    };
+    refuse(1);
+    assert!(matches!(world.renew(), Renewed::Renewed { .. }));
+    world.is_clean();
+    let asked: Vec<_> = world.service.requests();
+    let scopes: Vec<&str> = asked.iter().filter_map(|r| r.scope.as_deref()).collect();
+    let own =
+        "user:profile user:inference user:sessions:claude_code user:mcp_servers user:file_upload";
+    assert_eq!(scopes, [format!("{own} user:plugins").as_str(), own]);
+    assert_eq!(
+        (world.service.refreshes(), world.service.double_spends()),
+        (1, 0)
+    );
+
+    world.write(&blob(&world.service.sign_in("work"), soon()));
+    let before = world.text();
+    refuse(2);
+    let renewed = world.renew();
+    assert!(
+        matches!(renewed, Renewed::Failed { offline: false, .. }),
+        "{renewed:?}"
+    );
+    assert_eq!((world.text(), world.service.requests().len()), (before, 4));
+    world.is_clean();
+}
+
+#[test]
 fn what_others_write_meanwhile_stands() {
     let world = World::new();
     // Another server's tokens were added while the service was asked.

@@ -6,6 +6,7 @@
 )]
 
 mod homebrew;
+mod instance;
 mod launchagent;
 mod logs;
 mod purge;

@@ -54,6 +54,7 @@ impl Pool {
             keep_env: Vec::new(),
             two_way: false,
             api_key_helper: false,
+            autostart: false,
             paused_since_ms: None,
             accounts: Vec::new(),
             pins: Vec::new(),
@@ -150,6 +151,7 @@ impl Pool {
             .env_clear()
             .env("HOME", self.user_home())
             .env("PATH", "/usr/bin:/bin")
+            .env("CCP_AUTOSTART", "0")
             .current_dir(self.user_home());
         command
     }

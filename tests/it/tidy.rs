@@ -160,7 +160,6 @@ const UNSAFE_ROOMS: &[&str] = &[
     "src/adapters/pty",
     "src/adapters/files",
     "src/adapters/claude_path",
-    "src/adapters/store/journal",
     "src/adapters/foreign",
     "src/launch",
     "src/main.rs",

@@ -2,6 +2,7 @@
 //! the cheapest health check there is (0.2 s).
 
 use super::process::{Agent, Environment, Unread};
+use super::until::Until;
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,18 @@ pub fn status(
     environment: &Environment,
     timeout: Duration,
 ) -> Result<AuthStatus, AuthError> {
-    let deadline = Instant::now() + timeout;
+    let until = Until::from(Instant::now() + timeout);
+    status_until(claude, account_dir, environment, until)
+}
+
+/// The same, but for who may lose interest.
+pub fn status_until(
+    claude: &Path,
+    account_dir: &Path,
+    environment: &Environment,
+    deadline: Until<'_>,
+) -> Result<AuthStatus, AuthError> {
+    let timeout = deadline.left();
     let mut command = environment
         .clone()
         .with("DISABLE_AUTOUPDATER", "1")

@@ -7,6 +7,8 @@ pub mod login;
 pub mod probe;
 mod process;
 pub mod slot;
+mod until;
 pub mod version;
 
 pub use process::Environment;
+pub use until::Until;

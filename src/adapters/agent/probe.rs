@@ -5,6 +5,7 @@
 
 use super::identity::{self, CachedUsage, ClaudeState, Identity};
 use super::process::{Agent, Environment, Output, Unread, send_line};
+use super::until::Until;
 use crate::adapters::files::create_private_dir;
 use crate::contract::usage_body::{self, Report};
 use crate::contract::vars;
@@ -13,6 +14,7 @@ use crate::core::usage::{Sample, Source};
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// How long a probe may take: claude gives up on the service after 5 s, and on renewing a login after a few more.
@@ -45,6 +47,8 @@ pub struct Question<'a> {
     pub environment: Environment,
     /// At most this long; [`PATIENCE`] is what claude may need.
     pub timeout: Duration,
+    /// Nobody wants to know any more once this is set.
+    pub stop: Option<&'a AtomicBool>,
 }
 
 /// A judged answer.
@@ -118,7 +122,7 @@ pub enum ProbeError {
 
 /// Asks. `now` is read once, when the answer has come.
 pub fn probe(question: &Question<'_>, now: impl Fn() -> Timestamp) -> Result<Probe, ProbeError> {
-    let deadline = Instant::now() + question.timeout;
+    let deadline = Until::new(Instant::now() + question.timeout, question.stop);
     create_private_dir(question.probe_dir).map_err(|source| ProbeError::Directory {
         path: question.probe_dir.to_owned(),
         source,
@@ -172,7 +176,7 @@ fn start(
     })
 }
 
-fn ask(question: &Question<'_>, deadline: Instant) -> Result<Said, ProbeError> {
+fn ask(question: &Question<'_>, deadline: Until<'_>) -> Result<Said, ProbeError> {
     let stream = [
         "-p",
         "--input-format",
@@ -184,7 +188,7 @@ fn ask(question: &Question<'_>, deadline: Instant) -> Result<Said, ProbeError> {
     let (mut agent, mut stdin, mut output) = start(question, &stream)?;
     // A client that ends at once closes the pipe; its output tells more than the failed write.
     let _ = send_line(&mut stdin, QUESTION);
-    let answer_by = deadline - END_RESERVE.min(question.timeout / 4);
+    let answer_by = deadline.minus(END_RESERVE.min(question.timeout / 4));
     let said = read_answer(&mut output, answer_by);
     drop(stdin);
     if said.is_ok() {
@@ -207,7 +211,7 @@ fn unread_error(unread: &Unread, question: &Question<'_>) -> ProbeError {
 }
 
 /// Passes over everything that is not the answer to our question: events of the session's start, other languages.
-fn read_answer(output: &mut Output, deadline: Instant) -> Result<Said, Unread> {
+fn read_answer(output: &mut Output, deadline: Until<'_>) -> Result<Said, Unread> {
     while let Some(line) = output.next_line(deadline)? {
         let Ok(message) = serde_json::from_slice::<Value>(line) else {
             continue;
@@ -225,7 +229,7 @@ fn read_answer(output: &mut Output, deadline: Instant) -> Result<Said, Unread> {
 }
 
 /// The older question. What it prints is text for people and is not read.
-fn run_usage_command(question: &Question<'_>, deadline: Instant) -> Result<(), ProbeError> {
+fn run_usage_command(question: &Question<'_>, deadline: Until<'_>) -> Result<(), ProbeError> {
     let (mut agent, stdin, mut output) = start(question, &["-p", "/usage"])?;
     drop(stdin);
     let read = output.rest(deadline).map(|_| ());

@@ -1,6 +1,7 @@
 //! Child processes of this room: the environment they get, what they say read with bounds, and an end that never hits
 //! a claude in the middle of renewing a login.
 
+use super::until::Until;
 use crate::adapters::files::{is_younger, pause};
 use crate::adapters::procs::children::{
     Signal, has_ended, signal_child, signal_group, wait_readable,
@@ -45,7 +46,8 @@ impl Environment {
     ) -> Self {
         let is_removed = |name: &OsStr| {
             let mut names = vars::OVERRIDES.iter().chain(vars::ANCESTRY);
-            name == vars::CLAUDE_CONFIG_DIR || names.any(|removed| name == *removed)
+            let own = [vars::CLAUDE_CONFIG_DIR, vars::CCP_PROBE];
+            own.iter().any(|own| name == *own) || names.any(|removed| name == *removed)
         };
         let mut pairs: Vec<_> = inherited
             .into_iter()
@@ -55,6 +57,7 @@ impl Environment {
             vars::CLAUDE_CONFIG_DIR.into(),
             account_dir.as_os_str().to_owned(),
         ));
+        pairs.push((vars::CCP_PROBE.into(), "1".into()));
         Self(pairs)
     }
 
@@ -141,10 +144,11 @@ impl Agent {
     }
 
     /// Waits until it has ended; none when it still runs at the deadline.
-    pub fn wait(&mut self, deadline: Instant) -> Option<ExitStatus> {
+    pub fn wait<'a>(&mut self, until: impl Into<Until<'a>>) -> Option<ExitStatus> {
+        let until = until.into();
         let mut look = FIRST_LOOK;
         while !has_ended(self.child.id()) {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = until.left();
             if left.is_zero() {
                 return None;
             }
@@ -212,7 +216,7 @@ pub(super) fn send_line(stdin: &mut ChildStdin, line: &str) -> io::Result<()> {
 /// Why a child's output cannot be read any further.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// The time is over.
+    /// The time is over, or nobody wants to know any more.
     Late,
     /// More than the limits allow.
     TooMuch,
@@ -243,7 +247,8 @@ impl Output {
     }
 
     /// The next line without its end; none when the output has ended.
-    pub fn next_line(&mut self, deadline: Instant) -> Result<Option<&[u8]>, Unread> {
+    pub fn next_line<'a>(&mut self, until: impl Into<Until<'a>>) -> Result<Option<&[u8]>, Unread> {
+        let until = until.into();
         let mut searched = self.taken;
         loop {
             let rest = &self.buffer[searched..];
@@ -263,25 +268,26 @@ impl Output {
             if searched > MAX_LINE_BYTES {
                 return Err(Unread::TooMuch);
             }
-            self.fill(deadline)?;
+            self.fill(until)?;
         }
     }
 
     /// Everything up to the end.
-    pub fn rest(&mut self, deadline: Instant) -> Result<&[u8], Unread> {
+    pub fn rest<'a>(&mut self, until: impl Into<Until<'a>>) -> Result<&[u8], Unread> {
+        let until = until.into();
         self.buffer.drain(..self.taken);
         self.taken = 0;
         while !self.ended {
             if self.buffer.len() > MAX_LINE_BYTES {
                 return Err(Unread::TooMuch);
             }
-            self.fill(deadline)?;
+            self.fill(until)?;
         }
         Ok(&self.buffer)
     }
 
-    fn fill(&mut self, deadline: Instant) -> Result<(), Unread> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    fn fill(&mut self, until: Until<'_>) -> Result<(), Unread> {
+        let left = until.left_for_now();
         if left.is_zero() {
             return Err(Unread::Late);
         }
@@ -337,7 +343,12 @@ mod tests {
         names.sort();
         assert_eq!(
             names,
-            ["CLAUDE_CODE_CLIENT_CERT=/c", "CLAUDE_CONFIG_DIR=/a", "X=2"]
+            [
+                "CCP_PROBE=1",
+                "CLAUDE_CODE_CLIENT_CERT=/c",
+                "CLAUDE_CONFIG_DIR=/a",
+                "X=2"
+            ]
         );
     }
 
@@ -371,6 +382,29 @@ mod tests {
         let (_agent, _stdin, mut output) = start(dir.path(), "sleep 600");
         let deadline = Instant::now() + Duration::from_millis(30);
         assert!(matches!(output.next_line(deadline), Err(Unread::Late)));
+    }
+
+    #[test]
+    fn nobody_waits_for_what_nobody_wants_to_know() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut agent, _stdin, mut output) = start(dir.path(), "sleep 600");
+        let stop = AtomicBool::new(false);
+        let until = Until::new(soon(), Some(&stop));
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| output.next_line(until).is_err());
+            pause(Duration::from_millis(30));
+            stop.store(true, Ordering::Relaxed);
+            assert!(waits.join().expect("ends"));
+        });
+        assert!(agent.wait(until).is_none());
+        drop(agent);
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            began.elapsed()
+        );
     }
 
     #[test]

@@ -15,8 +15,23 @@ use zeroize::Zeroizing;
 pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The client that claude signs in as.
 const CLIENT_ID: &str = "9d1c250a-e61b-44d9-88ed-5944d1962f5e";
-/// What it asks for.
-const SCOPE: &str = "user:profile user:inference user:sessions:claude_code user:mcp_servers user:file_upload user:plugins";
+/// What it asks for, for a subscription login that it made itself.
+const USUAL: [&str; 6] = [
+    "user:profile",
+    INFERENCE,
+    "user:sessions:claude_code",
+    "user:mcp_servers",
+    "user:file_upload",
+    "user:plugins",
+];
+/// By this one claude tells a subscription login.
+const INFERENCE: &str = "user:inference";
+/// What it asks for besides, where the login has it already.
+const KEPT: [&str; 3] = [
+    "user:projects:read",
+    "user:projects:write",
+    "user:privacy_consents:write",
+];
 /// Room for any real answer: a token has about a hundred letters.
 const USUAL_BODY_BYTES: usize = 16 * 1024;
 
@@ -40,12 +55,62 @@ impl fmt::Debug for TokenGrant {
     }
 }
 
+/// The login that is renewed, as far as the request says something of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewing<'a> {
+    /// The client that signed in, where it is not the usual one.
+    pub client_id: Option<&'a str>,
+    /// What its tokens are good for; empty where that is not known.
+    pub scopes: &'a [String],
+    /// It is known to be a subscription's.
+    pub is_subscription: bool,
+}
+
+impl Renewing<'_> {
+    /// What is asked for: more than the login has, where claude itself made it, so that a login learns what later
+    /// versions of claude can do.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        if self.is_usual() {
+            let kept = KEPT.iter().filter(|kept| self.has(kept));
+            return USUAL
+                .iter()
+                .chain(kept)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(" ");
+        }
+        if self.scopes.is_empty() {
+            return USUAL.join(" ");
+        }
+        self.scopes.join(" ")
+    }
+
+    /// What is asked for after [`TokenError::InvalidScope`]: what the login has. None where claude does not ask again.
+    #[must_use]
+    pub fn scope_it_has(&self) -> Option<String> {
+        let own = (self.is_usual() && self.has(INFERENCE)).then(|| self.scopes.join(" "))?;
+        (own != self.scope()).then_some(own)
+    }
+
+    fn is_usual(&self) -> bool {
+        (self.has(INFERENCE) || self.is_subscription) && self.client_id.is_none()
+    }
+
+    fn has(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|own| own == scope)
+    }
+}
+
 /// Why there are no new tokens.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The refresh token is dead: it was used before, revoked, or its time is over. The one definitive answer.
     #[error("the service does not accept the refresh token")]
     InvalidGrant,
+    /// The service does not know what was asked for, or does not give it to this login. The token is not spent.
+    #[error("the service does not grant what was asked for")]
+    InvalidScope,
     /// Any other refusal; it says nothing about the login.
     #[error("the token endpoint answered with status {0}")]
     Status(u16),
@@ -60,11 +125,12 @@ pub enum TokenError {
     Tls(String),
 }
 
-/// Spends `refresh_token`. `client_id` is the client that signed in, where it is not the usual one.
+/// Spends `refresh_token`, as `client_id` (none: the usual client), for tokens that are good for `scope`.
 pub fn renew(
     base: &ApiBase,
     refresh_token: &str,
     client_id: Option<&str>,
+    scope: &str,
     timeout: Duration,
 ) -> Result<TokenGrant, TokenError> {
     let client = client(base, timeout).map_err(|error| match error {
@@ -72,7 +138,7 @@ pub fn renew(
         _ => TokenError::Transport("no client"),
     })?;
     // The library keeps its own copy of the body until it is sent, which cannot be wiped.
-    let body = request(refresh_token, client_id.unwrap_or(CLIENT_ID));
+    let body = request(refresh_token, client_id.unwrap_or(CLIENT_ID), scope);
     let response = client
         .post(base.join("v1/oauth/token"))
         .header(CONTENT_TYPE, "application/json")
@@ -93,19 +159,19 @@ pub fn renew(
     read(status, &answer)
 }
 
-fn request(refresh_token: &str, client_id: &str) -> Zeroizing<Vec<u8>> {
+fn request(refresh_token: &str, client_id: &str, scope: &str) -> Zeroizing<Vec<u8>> {
     #[derive(Serialize)]
     struct Request<'a> {
         grant_type: &'static str,
         refresh_token: &'a str,
         client_id: &'a str,
-        scope: &'static str,
+        scope: &'a str,
     }
     let request = Request {
         grant_type: "refresh_token",
         refresh_token,
         client_id,
-        scope: SCOPE,
+        scope,
     };
     let mut body = Zeroizing::new(Vec::with_capacity(6 * refresh_token.len() + 1024));
     serde_json::to_writer(&mut *body, &request).expect("texts are JSON and memory takes them");
@@ -133,12 +199,11 @@ fn read(status: StatusCode, answer: &[u8]) -> Result<TokenGrant, TokenError> {
     }
     if !status.is_success() {
         let refusal: Option<Refusal> = serde_json::from_slice(answer).ok();
-        let is_dead =
-            status.is_client_error() && refusal.is_some_and(|r| r.error == "invalid_grant");
-        return Err(if is_dead {
-            TokenError::InvalidGrant
-        } else {
-            TokenError::Status(status.as_u16())
+        let code = refusal.map(|refusal| refusal.error).unwrap_or_default();
+        return Err(match code.as_str() {
+            "invalid_grant" if status.is_client_error() => TokenError::InvalidGrant,
+            "invalid_scope" if status == StatusCode::BAD_REQUEST => TokenError::InvalidScope,
+            _ => TokenError::Status(status.as_u16()),
         });
     }
     // The parser's own message may quote what it stumbled over.
@@ -183,7 +248,12 @@ mod tests {
                 r#"{"error":"invalid_grant"}"#,
                 TokenError::InvalidGrant,
             ),
-            (400, r#"{"error":"invalid_scope"}"#, TokenError::Status(400)),
+            (
+                400,
+                r#"{"error":"invalid_scope"}"#,
+                TokenError::InvalidScope,
+            ),
+            (403, r#"{"error":"invalid_scope"}"#, TokenError::Status(403)),
             (
                 400,
                 r#"{"error":{"type":"invalid_grant"}}"#,
@@ -212,6 +282,35 @@ mod tests {
                 expected,
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_claude_asks_for() {
+        let row = |scopes: &str, client_id, is_subscription| {
+            let scopes: Vec<String> = scopes.split_whitespace().map(str::to_owned).collect();
+            let renewing = Renewing {
+                client_id,
+                scopes: &scopes,
+                is_subscription,
+            };
+            (renewing.scope(), renewing.scope_it_has())
+        };
+        let usual = USUAL.join(" ");
+        let own = "user:inference user:profile user:privacy_consents:write user:odd";
+        assert_eq!(
+            row(own, None, false),
+            (
+                format!("{usual} user:privacy_consents:write"),
+                Some(own.to_owned())
+            )
+        );
+        assert_eq!(row("", None, true), (usual.clone(), None));
+        assert_eq!(row("user:profile", None, true), (usual.clone(), None));
+        assert_eq!(row("", None, false), (usual.clone(), None));
+        assert_eq!(row(&usual, None, true), (usual.clone(), None), "the same");
+        for (scopes, client) in [("user:profile", None), (own, Some("another"))] {
+            assert_eq!(row(scopes, client, false), (scopes.to_owned(), None));
         }
     }
 

@@ -205,6 +205,18 @@ impl Renewal<'_> {
         self.login.client_id.as_deref()
     }
 
+    /// What the login's tokens are good for; empty where that is not said.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.login.scopes
+    }
+
+    /// Whether claude knows the login to be a subscription's.
+    #[must_use]
+    pub fn is_subscription(&self) -> bool {
+        self.login.is_subscription
+    }
+
     /// Whether the locks are still ours and the token is still the one in the store: asked right before it is spent.
     #[must_use]
     pub fn is_current(&self) -> bool {

@@ -2,7 +2,6 @@
 //! under a name of its own and judged there, so that a crash in the middle leaves one copy too many and never one too
 //! few.
 
-use super::claude_lock::ClaudeLock;
 use super::in_use::OpenFiles;
 use super::jsonl;
 use super::listing::list;
@@ -10,7 +9,7 @@ use super::report::{Healed, How, Reason, SyncReport};
 use super::transfer::{
     MOST_DEPTH, continues, keep_beside, move_beside, move_new, move_over, same_content, swap,
 };
-use crate::adapters::files;
+use crate::adapters::files::{self, claude_lock::ClaudeLock};
 use crate::core::time::Timestamp;
 use std::cell::OnceCell;
 use std::ffi::OsStr;

@@ -3,7 +3,6 @@
 //! directory. Which entry is shared is decided by `core::overlay`; when to sync, and what to tell the person, is the
 //! caller's.
 
-mod claude_lock;
 mod heal;
 mod health;
 mod in_use;

@@ -1,8 +1,8 @@
 //! The flow of `.claude.json` between the base and an account: what is read, under which locks, and what is written
 //! when. What flows is decided by `core::claude_json`.
 
-use super::claude_lock::ClaudeLock;
 use super::listing::merge_record;
+use crate::adapters::files::claude_lock::ClaudeLock;
 use crate::adapters::files::{PRIVATE_FILE, replace, replace_rebuildable};
 use crate::contract::paths::{Base, claude_json};
 use crate::core::claude_json::Merged;
@@ -30,6 +30,8 @@ pub enum Direction {
 /// What became of the two `.claude.json`.
 #[derive(Debug, Default)]
 pub struct SettingsReport {
+    /// The two sides were compared; nothing was, where the base is as it was, or a file could not be had.
+    pub merged: bool,
     /// The account's was written.
     pub wrote_account: bool,
     /// The base's was written.
@@ -60,6 +62,15 @@ pub enum SettingsProblem {
     Merge(Problem),
     /// It could not be read or written.
     Io(PathBuf, io::Error),
+}
+
+impl SettingsProblem {
+    /// Keys are gone on one side, and nobody seems to have removed them: both sides keep what they have until a person
+    /// has looked.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        matches!(self, Self::Merge(Problem::RemovalsHeld { .. }))
+    }
 }
 
 impl fmt::Display for SettingsProblem {
@@ -200,6 +211,7 @@ impl Flow<'_> {
     }
 
     fn settle(&self, outcome: Outcome, last: Option<&Merged>, report: &mut SettingsReport) {
+        report.merged = true;
         remember(self.account_dir, &outcome.merged, last);
         report.reverted = outcome.reverted;
         let problems = outcome.problems.into_iter().map(SettingsProblem::Merge);

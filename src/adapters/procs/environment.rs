@@ -64,6 +64,32 @@ pub fn running_program(program: &str, name: &str) -> io::Result<Vec<Running>> {
     Ok(running)
 }
 
+/// The values of `names` in the environment that a process of this user was started with. None when there is no such
+/// process, or it is another user's; an error when it is there and cannot be looked at.
+pub fn of_process<const N: usize>(
+    pid: u32,
+    names: [&str; N],
+) -> io::Result<Option<[Option<OsString>; N]>> {
+    let environment = platform::environment(pid)?;
+    Ok(environment.map(|bytes| names.map(|name| value_in(&bytes, name).map(OsString::from_vec))))
+}
+
+/// The processes of this user that are called `program`, by the name that the kernel keeps or the first argument.
+pub fn called(program: &str) -> io::Result<Vec<u32>> {
+    let own = std::process::id();
+    let mut pids = platform::pids_of_user()?;
+    pids.retain(|pid| *pid != own && platform::is_called(*pid, program));
+    Ok(pids)
+}
+
+/// The first argument behind the program's name; none when there is none, or the process is gone.
+#[must_use]
+pub fn first_argument(pid: u32) -> Option<OsString> {
+    let arguments = platform::arguments(pid)?;
+    let first = arguments.split(|byte| *byte == 0).nth(1)?;
+    (!first.is_empty()).then(|| OsString::from_vec(first.to_vec()))
+}
+
 /// Whether a first argument names the program, with or without directories.
 pub(super) fn names(argument: &[u8], program: &str) -> bool {
     argument.rsplit(|b| *b == b'/').next() == Some(program.as_bytes())
@@ -153,6 +179,31 @@ mod tests {
         drop(child.stdin.take());
         child.wait().expect("ends");
         assert!(find().is_empty());
+    }
+
+    #[test]
+    fn one_process_is_looked_at_without_the_others() {
+        use std::os::unix::process::CommandExt;
+        let name = "ccp-test-one";
+        let mut child = Command::new("/bin/sh")
+            .arg0(name)
+            .args(["-c", "read line"])
+            .env_clear()
+            .env("A", "1")
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let pid = child.id();
+        let look = || of_process(pid, ["A", "B"]).expect("looks");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while look() != Some([Some("1".into()), None]) || called(name).expect("lists") != [pid] {
+            assert!(Instant::now() < deadline, "{:?}", look());
+            crate::adapters::files::pause(Duration::from_millis(1));
+        }
+        assert_eq!(first_argument(pid), Some("-c".into()));
+        drop(child.stdin.take());
+        child.wait().expect("ends");
+        assert_eq!((look(), first_argument(pid)), (None, None));
     }
 
     #[test]

@@ -56,6 +56,62 @@ pub(super) fn environments(name: &str) -> std::io::Result<Vec<super::environment
     Ok(seen)
 }
 
+/// The environment at exec of a process of this user; none for one that is gone or another user's.
+#[cfg(feature = "full")]
+pub(super) fn environment(pid: u32) -> std::io::Result<Option<Vec<u8>>> {
+    use std::io::ErrorKind;
+    use std::os::unix::fs::MetadataExt;
+    /// `ESRCH`: it ended between the open and the read.
+    const NO_SUCH_PROCESS: i32 = 3;
+    let dir = std::path::PathBuf::from(format!("/proc/{pid}"));
+    // SAFETY: takes and touches nothing.
+    let user = unsafe { libc::geteuid() };
+    let mut bytes = Vec::new();
+    let read = fs::metadata(&dir).and_then(|metadata| {
+        if metadata.uid() != user {
+            return Ok(false);
+        }
+        let file = File::open(dir.join("environ"))?;
+        file.take(MAX_ENVIRONMENT).read_to_end(&mut bytes)?;
+        Ok(true)
+    });
+    match read {
+        // A zombie has none.
+        Ok(is_own) => Ok((is_own && !bytes.is_empty()).then_some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(NO_SUCH_PROCESS) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The numbers of this user's processes.
+#[cfg(feature = "full")]
+pub(super) fn pids_of_user() -> std::io::Result<Vec<u32>> {
+    use std::os::unix::fs::MetadataExt;
+    // SAFETY: takes and touches nothing.
+    let user = unsafe { libc::geteuid() };
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let pid = entry.file_name().to_str().and_then(|n| n.parse().ok());
+        if let Some(pid) = pid
+            && entry.metadata().is_ok_and(|m| m.uid() == user)
+        {
+            pids.push(pid);
+        }
+    }
+    Ok(pids)
+}
+
+/// The arguments, each with a NUL behind it; none for a process that is gone.
+#[cfg(feature = "full")]
+pub(super) fn arguments(pid: u32) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
+    file.take(MAX_ENVIRONMENT).read_to_end(&mut bytes).ok()?;
+    (!bytes.is_empty()).then_some(bytes)
+}
+
 /// Field 4 of `/proc/PID/stat`; none for a process that is gone or a zombie.
 #[cfg(feature = "full")]
 fn parent(pid: u32) -> Option<u32> {
@@ -96,15 +152,11 @@ pub(super) fn machine_id() -> Option<String> {
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-pub(super) fn machine_text() -> String {
+/// Boot id and pid namespace; what cannot be found out is left empty.
+pub(super) fn boot() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    format!(
-        "{} {} {}",
-        boot.trim(),
-        namespace.display(),
-        super::host_name()
-    )
+    format!("{} {}", boot.trim(), namespace.display())
 }
 
 #[cfg(test)]

@@ -54,9 +54,38 @@ pub(super) fn environments(name: &str) -> std::io::Result<Vec<super::environment
     Ok(seen)
 }
 
+/// The environment at exec of a process of this user; none for one that is gone or another user's. Empty where the
+/// system hides it (programs of the system itself).
+#[cfg(feature = "full")]
+pub(super) fn environment(pid: u32) -> std::io::Result<Option<Vec<u8>>> {
+    // SAFETY: takes and touches nothing.
+    let user = unsafe { libc::geteuid() };
+    if basic_info(pid).is_none_or(|info| info.pbi_uid != user) {
+        return Ok(None);
+    }
+    match process_arguments(pid) {
+        Some(bytes) => Ok(Some(environment_of(&bytes).to_vec())),
+        // It may have ended just now.
+        None if basic_info(pid).is_none() => Ok(None),
+        None => Err(std::io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+/// The arguments, each with a NUL behind it; none for a process that is gone.
+#[cfg(feature = "full")]
+pub(super) fn arguments(pid: u32) -> Option<Vec<u8>> {
+    let bytes = process_arguments(pid)?;
+    let environment = environment_of(&bytes).len();
+    let rest = bytes.get(4..bytes.len() - environment)?;
+    // The executable's path and the NULs behind it come first.
+    let path_end = rest.iter().position(|b| *b == 0)?;
+    let padding = rest[path_end..].iter().take_while(|b| **b == 0).count();
+    Some(rest[path_end + padding..].to_vec())
+}
+
 /// The pids of this user's processes, from `proc_listpids(PROC_UID_ONLY)`.
 #[cfg(feature = "full")]
-fn pids_of_user() -> std::io::Result<Vec<u32>> {
+pub(super) fn pids_of_user() -> std::io::Result<Vec<u32>> {
     /// `PROC_UID_ONLY` in sys/proc_info.h.
     const UID_ONLY: u32 = 4;
     // SAFETY: takes and touches nothing.
@@ -146,7 +175,7 @@ pub(super) fn is_called(pid: u32, program: &str) -> bool {
 }
 
 /// macOS has no pid namespaces, and its boot id is `kern.bootsessionuuid`.
-pub(super) fn machine_text() -> String {
+pub(super) fn boot() -> String {
     let mut buffer = [0_u8; 64];
     let mut length = buffer.len();
     // SAFETY: name is a C string, the buffer is ours and its length is passed along.
@@ -167,5 +196,5 @@ pub(super) fn machine_text() -> String {
     let boot = String::from_utf8_lossy(boot)
         .trim_end_matches('\0')
         .to_owned();
-    format!("{boot} - {}", super::host_name())
+    format!("{boot} -")
 }

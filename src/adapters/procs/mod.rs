@@ -3,6 +3,9 @@
 #[cfg(feature = "full")]
 mod ancestry;
 #[cfg(feature = "full")]
+mod asleep;
+#[cfg(feature = "full")]
+pub mod background;
 pub mod children;
 #[cfg(feature = "full")]
 pub mod environment;
@@ -34,9 +37,12 @@ use macos as platform;
 
 #[cfg(feature = "full")]
 pub use ancestry::ancestors;
+#[cfg(feature = "full")]
+pub use asleep::slept;
 
 use crate::core::accounts::lease::{Holder, Sighting};
 use crate::core::hash::hash;
+use std::sync::OnceLock;
 
 /// What tells this machine, since its last boot, from any other that shares the home directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +56,9 @@ pub struct Machine {
 /// This machine. What cannot be found out is left empty.
 #[must_use]
 pub fn machine() -> Machine {
-    let text = platform::machine_text();
+    // Neither changes while this process lives; the host's name may.
+    static BOOT: OnceLock<String> = OnceLock::new();
+    let text = format!("{} {}", BOOT.get_or_init(platform::boot), host_name());
     let hash = hash(text.as_bytes());
     Machine { text, hash }
 }

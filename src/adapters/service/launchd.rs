@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 pub(super) const LABEL: &str = "ccp.daemon";
 /// What `brew services` calls its agent.
 const HOMEBREW: &str = "homebrew.mxcl.ccp.plist";
+/// The files of both.
+#[cfg(target_os = "macos")]
+pub(super) const FILES: (&str, &str) = ("ccp.daemon.plist", HOMEBREW);
 /// launchctl waits for the agent's end in a bootout, for which the plist allows 20 s.
 const BOUND: Duration = Duration::from_secs(30);
 /// Between two looks at an agent that is on its way out.
@@ -29,6 +32,12 @@ pub struct Launchd {
     file: PathBuf,
     /// `gui/UID`.
     domain: String,
+}
+
+/// Where the agents of a person are.
+#[cfg(target_os = "macos")]
+pub(super) fn directory(user_home: &Path, _config: Option<&std::ffi::OsStr>) -> PathBuf {
+    user_home.join("Library/LaunchAgents")
 }
 
 impl Launchd {
@@ -202,7 +211,7 @@ pub(super) fn home_in(text: &str) -> Option<PathBuf> {
     string_after(text, vars::CCP_HOME)
 }
 
-fn program_in(text: &str) -> Option<PathBuf> {
+pub(super) fn program_in(text: &str) -> Option<PathBuf> {
     string_after(text, "ProgramArguments")
 }
 

@@ -3,11 +3,13 @@
 //! daemon does or who may stop it.
 
 mod ask;
+mod definition;
 mod homebrew;
 mod launchd;
 mod program;
 mod systemd;
 
+pub use definition::{Definition, definitions};
 pub use homebrew::{Cellar, Homebrew};
 pub use launchd::Launchd;
 pub use program::stable_program;

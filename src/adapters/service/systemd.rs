@@ -9,8 +9,13 @@ use std::time::Duration;
 
 /// The unit's name.
 pub(super) const NAME: &str = "ccp.service";
+/// Where units are, below the configuration directory.
+const UNITS: &str = "systemd/user";
 /// What `brew services` calls its unit for a formula on Linux.
 const HOMEBREW: &str = "homebrew.ccp.service";
+/// The files of both.
+#[cfg(not(target_os = "macos"))]
+pub(super) const FILES: (&str, &str) = (NAME, HOMEBREW);
 /// systemd waits 90 s for a unit by itself; a start of ours is over once the program runs, a stop within
 /// `TimeoutStopSec`.
 const BOUND: Duration = Duration::from_secs(30);
@@ -23,11 +28,19 @@ pub struct Systemd {
     file: PathBuf,
 }
 
+/// Where the units of a person are.
+#[cfg(not(target_os = "macos"))]
+pub(super) fn directory(user_home: &Path, config: Option<&std::ffi::OsStr>) -> PathBuf {
+    let config = config.map(Path::new).filter(|path| path.is_absolute());
+    let config = config.map_or_else(|| user_home.join(".config"), Path::to_owned);
+    config.join(UNITS)
+}
+
 impl Systemd {
     /// The instance of the person whose configuration directory (`XDG_CONFIG_HOME`, else `~/.config`) this is.
     #[must_use]
     pub fn new(config: &Path) -> Self {
-        let units = config.join("systemd/user");
+        let units = config.join(UNITS);
         Self {
             systemctl: PathBuf::from("systemctl"),
             file: units.join(NAME),
@@ -215,10 +228,13 @@ pub(super) fn home_in(text: &str) -> Option<PathBuf> {
     Some(PathBuf::from(home))
 }
 
-/// The program that a unit of ours runs.
-fn program_in(text: &str) -> Option<PathBuf> {
+/// The program that a unit of ours runs, or one of Homebrew's, which quotes every word.
+pub(super) fn program_in(text: &str) -> Option<PathBuf> {
     let line = value_of(text, "ExecStart=")?;
-    let word = unquoted(line.strip_suffix(" daemon")?)?;
+    let words = line
+        .strip_suffix(" daemon")
+        .or_else(|| line.strip_suffix(" \"daemon\""))?;
+    let word = unquoted(words)?;
     Some(PathBuf::from(word.strip_prefix(':').unwrap_or(&word)))
 }
 

@@ -47,6 +47,8 @@ pub enum Fault {
     Unauthorized,
     /// 403.
     Forbidden,
+    /// 400, as for a scope that the login does not have.
+    InvalidScope,
     /// Answers correctly, this much later.
     Delay(Duration),
     /// Answers correctly, but not before the fault is cleared.

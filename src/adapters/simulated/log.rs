@@ -40,6 +40,8 @@ pub struct Recorded {
     pub user_agent: Option<String>,
     /// `grant_type` of a token request.
     pub grant_type: Option<String>,
+    /// `scope` of a token request.
+    pub scope: Option<String>,
     /// Status of the answer.
     pub status: u16,
 }

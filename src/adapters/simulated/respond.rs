@@ -139,6 +139,7 @@ fn failure(
         Fault::Overloaded => Response::error(529, "overloaded_error", "Overloaded"),
         Fault::Unauthorized => unauthorized("Invalid bearer token"),
         Fault::Forbidden => Response::error(403, "permission_error", "Request not allowed"),
+        Fault::InvalidScope => Response::json(400, &json!({"error": "invalid_scope"})),
         Fault::Delay(_) | Fault::Hang | Fault::StalledStream => return None,
     })
 }
@@ -271,6 +272,10 @@ fn record(
             .or_else(|| asked_ref.and_then(|asked| asked.claimed_session.clone())),
         user_agent: request.header("user-agent").map(str::to_owned),
         grant_type: body["grant_type"]
+            .as_str()
+            .filter(|_| endpoint == Endpoint::Token)
+            .map(str::to_owned),
+        scope: body["scope"]
             .as_str()
             .filter(|_| endpoint == Endpoint::Token)
             .map(str::to_owned),

@@ -22,7 +22,7 @@ pub use accounts::{Account, LabelWish};
 pub use error::StoreError;
 pub use health::{Health, Problem};
 pub use history::{Ended, Event, StoredPick};
-pub use overlay::{Meta, OverlayState};
+pub use overlay::{Held, Meta, OverlayState};
 pub use picture::{Picture, PicturedAccount};
 pub use pins::DirectoryPin;
 

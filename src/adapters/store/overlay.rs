@@ -3,6 +3,7 @@
 use super::{Outcome, Store, StoreError, accounts};
 use crate::contract::snapshot::Stamp;
 use crate::core::account::AccountId;
+use crate::core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// What is known of an account's overlay.
@@ -12,6 +13,17 @@ pub struct OverlayState {
     pub stamp: Option<Stamp>,
     /// Hashes of the keys that were merged last, as JSON; the overlay's own.
     pub merged: Option<String>,
+    /// What is held back in the flow of settings, since it does not look as if a person had wanted it.
+    pub held: Option<Held>,
+}
+
+/// Changes of settings that wait for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What, and why, for people.
+    pub text: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Single facts about this home.
@@ -50,6 +62,28 @@ impl Store {
     /// Records the hashes of the keys that were merged last.
     pub fn set_merged(&mut self, id: AccountId, merged: Option<&str>) -> Outcome<()> {
         self.set_overlay(id, "merged", merged.map(str::to_owned))
+    }
+
+    /// Records what is held back in the flow of settings; none when nothing is. The start is kept while it lasts. Whether
+    /// that is news.
+    pub fn set_held(&mut self, id: AccountId, held: Option<&str>, now: Timestamp) -> Outcome<bool> {
+        let before = self.overlay_state(id)?.held;
+        if before.as_ref().map(|h| h.text.as_str()) == held {
+            return Ok(false);
+        }
+        let since = before.map_or(now, |held| held.since);
+        let since = held.map(|_| since.unix_ms());
+        self.change(|t| {
+            if !accounts::exists(t, id)? {
+                return Err(StoreError::NoAccount(id).into());
+            }
+            t.execute(
+                "INSERT INTO overlay_state (account, held, held_since) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (account) DO UPDATE SET held = excluded.held, held_since = excluded.held_since",
+                params![id.number(), held, since],
+            )?;
+            Ok(true)
+        })
     }
 
     /// A fact about this home; none when it was never recorded.
@@ -98,17 +132,24 @@ impl Store {
 pub(super) fn load(connection: &Connection, id: AccountId) -> rusqlite::Result<OverlayState> {
     let found = connection
         .query_row(
-            "SELECT stamp, merged FROM overlay_state WHERE account = ?1",
+            "SELECT stamp, merged, held, held_since FROM overlay_state WHERE account = ?1",
             [id.number()],
-            |r| Ok((r.get::<_, Option<String>>(0)?, r.get(1)?)),
+            |r| {
+                let stamp: Option<String> = r.get(0)?;
+                let held: Option<String> = r.get(2)?;
+                let since: Option<i64> = r.get(3)?;
+                Ok(OverlayState {
+                    stamp: stamp.and_then(|s| serde_json::from_str(&s).ok()),
+                    merged: r.get(1)?,
+                    held: held.zip(since).map(|(text, since)| Held {
+                        text,
+                        since: Timestamp::from_unix_ms(since),
+                    }),
+                })
+            },
         )
         .optional()?;
-    Ok(found
-        .map(|(stamp, merged)| OverlayState {
-            stamp: stamp.and_then(|s| serde_json::from_str(&s).ok()),
-            merged,
-        })
-        .unwrap_or_default())
+    Ok(found.unwrap_or_default())
 }
 
 /// See [`Store::meta`].

@@ -5,7 +5,7 @@
 pub(super) const APPLICATION_ID: i64 = 0x6363_7001;
 
 /// Step N leads from format N to format N + 1. The number of steps is the current format (`PRAGMA user_version`).
-pub(super) const STEPS: &[&str] = &[FORMAT_1];
+pub(super) const STEPS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 /// The current format.
 pub(super) fn known_format() -> i64 {
@@ -100,4 +100,10 @@ CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What is held back in the flow of settings, for people, and since when.
+const FORMAT_2: &str = "
+ALTER TABLE overlay_state ADD COLUMN held TEXT;
+ALTER TABLE overlay_state ADD COLUMN held_since INTEGER;
 ";

@@ -219,6 +219,8 @@ impl Stage {
             (vars::SIMULATED_SERVICE, OsString::from(&url)),
             (vars::CCP_API_BASE, OsString::from(&url)),
             (vars::CCP_CLAUDE, claude.into_os_string()),
+            // The home is gone in a minute, and nothing is left running for it.
+            (vars::CCP_AUTOSTART, OsString::from("0")),
         ];
         variables.extend(
             ["TERM", "LANG", "LC_ALL", "TZ", "NO_COLOR", "TMPDIR"]

@@ -4,11 +4,12 @@
 mod purge;
 
 use super::arguments::{ServiceAction, Uninstall};
+use super::background;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::sessions;
 use crate::adapters::service::{
-    Cellar, Homebrew, Installed, Service, ServiceError, Status, Unit, stable_program,
+    Cellar, Homebrew, Installed, Service, ServiceError, State, Status, Unit, stable_program,
 };
 use crate::contract::exit;
 use crate::contract::paths::DEFAULT_HOME_NAME;
@@ -20,7 +21,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 /// What one can do where no supervisor answers.
-const WITHOUT: &str = "ccp works without a service: launches and commands sample on demand";
+const WITHOUT: &str =
+    "ccp works without a service: launches start the daemon in the background, or sample on demand";
 
 /// Runs `ccp service ACTION`.
 pub fn run(context: &Context, action: ServiceAction) -> Outcome {
@@ -179,6 +181,11 @@ fn install(context: &Context, here: &Here) -> Outcome {
     {
         eprintln!("Homebrew's service takes the place of the one that was there");
     }
+    // One that a launch or a person started would keep the supervisor's from running.
+    if background::supervised(context).is_none() && background::running(&context.home).is_some() {
+        background::end(&context.home)?;
+        eprintln!("the daemon that ran in the background makes room for the service");
+    }
     let installed = here.service.install(&here.unit)?;
     let place = here.service.file().map_or_else(
         || "`brew services`".to_owned(),
@@ -194,6 +201,16 @@ fn install(context: &Context, here: &Here) -> Outcome {
         );
     }
     Ok(exit::OK)
+}
+
+/// Whether a service could be installed here and none is: what `ccp init` offers on a terminal.
+#[must_use]
+pub fn is_possible(context: &Context) -> bool {
+    background::supervised(context).is_none()
+        && Here::find(context).is_ok_and(|here| {
+            let status = here.service.status();
+            here.must_be_ours().is_ok() && status.is_ok_and(|s| s.state == State::Absent)
+        })
 }
 
 fn uninstall(context: &Context, here: &Here, arguments: Uninstall) -> Outcome {
@@ -230,7 +247,15 @@ fn uninstall(context: &Context, here: &Here, arguments: Uninstall) -> Outcome {
 }
 
 fn status(context: &Context, here: &Here, as_json: bool) -> Outcome {
-    let status = here.service.status()?;
+    let status = match here.service.status() {
+        Ok(status) => status,
+        // No supervisor is no failure: launches start the daemon themselves.
+        Err(ServiceError::Unreachable(why)) => Status {
+            detail: why,
+            ..Status::default()
+        },
+        Err(error) => return Err(error.into()),
+    };
     let text = if as_json {
         format!("{:#}\n", document(context, here, &status))
     } else {
@@ -243,6 +268,17 @@ fn status(context: &Context, here: &Here, as_json: bool) -> Outcome {
         eprintln!("hint: `ccp service install` writes the path that is right now");
     }
     Ok(exit::OK)
+}
+
+/// The daemon itself, whoever started it.
+fn daemon_line(context: &Context) -> String {
+    match background::running(&context.home) {
+        Some(note) => format!("process {}, version {}", note.pid, note.version),
+        None if background::is_allowed(context) => {
+            "does not run; the next launch starts it in the background".to_owned()
+        }
+        None => "does not run".to_owned(),
+    }
 }
 
 fn is_missing(program: Option<&Path>) -> bool {
@@ -273,6 +309,7 @@ fn table(context: &Context, status: &Status) -> String {
         };
         rows.push(("program", format!("{}{missing}", program.display())));
     }
+    rows.push(("daemon", daemon_line(context)));
     rows.push(("home", context.home.path().display().to_string()));
     rows.iter()
         .map(|(name, value)| format!("{name:<9}{value}\n"))
@@ -293,6 +330,8 @@ fn document(context: &Context, here: &Here, status: &Status) -> serde_json::Valu
         "file": status.file.as_deref().map(text),
         "program": status.program.as_deref().map(text),
         "program_exists": status.program.as_deref().map(Path::exists),
+        "daemon": background::running(&context.home)
+            .map(|note| json!({"pid": note.pid, "version": note.version})),
         "home": text(context.home.path()),
     })
 }

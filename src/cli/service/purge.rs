@@ -4,6 +4,7 @@
 
 use super::super::alias;
 use super::super::arguments::{AliasAction, Statusline, StatuslineAction};
+use super::super::background;
 use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::prompt::{Prompt, nobody_to_ask};
@@ -18,10 +19,6 @@ use crate::daemon::roster;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
-
-/// For a daemon that was told to end.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Asks; the answer that changes nothing is the default.
 pub(super) fn ask(context: &Context) -> Result<bool, Failure> {
@@ -67,21 +64,12 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     remove_state(&context.home)
 }
 
-/// A daemon that no supervisor knows, started by hand or by a command, would write everything anew. The lock that is
-/// returned keeps the next one out meanwhile.
+/// A daemon that no supervisor knows, started by hand or by a command, would write everything anew: it is ended. The lock
+/// that is returned keeps the next one out meanwhile.
 fn must_have_no_daemon(home: &Home) -> Result<Option<Lock>, Failure> {
-    let path = home.daemon_lock();
-    if !path.exists() {
-        return Ok(None);
-    }
-    match Lock::acquire(&path, LAST_WORDS) {
-        Ok(Some(lock)) => Ok(Some(lock)),
-        Ok(None) => Err(
-            Failure::new(format!("a daemon still keeps {}", home.path().display()))
-                .hint("end it, then run the same command again; no account was removed"),
-        ),
-        Err(error) => Err(unreadable(&path, &error)),
-    }
+    background::end(home).map_err(|failure| {
+        failure.hint("end it, then run the same command again; no account was removed")
+    })
 }
 
 /// What ccp put into the person's own files.

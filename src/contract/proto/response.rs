@@ -101,6 +101,9 @@ pub struct Refreshed {
     /// Those that did not, and why, in the order they were asked.
     #[serde(default)]
     pub failed: Vec<Failed>,
+    /// Numbers of the accounts whose login was renewed on the way, where `login.renew` is `direct`.
+    #[serde(default)]
+    pub renewed: Vec<u16>,
 }
 
 /// An account that did not answer.

@@ -147,9 +147,10 @@ pub const KEYS: &[Key] = &[
         table: "daemon",
         name: "autostart",
         kind: Kind::Flag,
-        default: "false",
+        default: "true",
         explanation: &[
-            "true: a launch with stale numbers, `ccp refresh` and `ccp select` start `ccp daemon` when none runs.",
+            "true: where no daemon runs and no service keeps one, launches and commands start it in the background.",
+            "Not in CI, and not where CCP_AUTOSTART=0 is in the environment.",
             "false: a daemon runs only when you, or a service, start it.",
         ],
         store: |s, v| s.autostart = v.text() == "true",

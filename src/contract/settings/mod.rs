@@ -27,7 +27,7 @@ pub struct Settings {
     pub flow: Flow,
     /// `[overlay] base`, as written: absolute, or starting with `~`.
     pub base: String,
-    /// `[daemon] autostart`: whether other commands start a daemon.
+    /// `[daemon] autostart`: whether launches and commands start a daemon in the background.
     pub autostart: bool,
     /// `[env] keep`: override variables that are left alone at launch.
     pub keep_env: Vec<String>,
@@ -66,7 +66,7 @@ impl Default for Settings {
             provider: Provider::Symlink,
             flow: Flow::OneWay,
             base: "~/.claude".to_owned(),
-            autostart: false,
+            autostart: true,
             keep_env: Vec::new(),
         }
     }

@@ -24,7 +24,7 @@ fn every_key_is_read() {
         settings = "two-way"
         base = "~/work/"
         [daemon]
-        autostart = true
+        autostart = false
         [env]
         keep = ["ANTHROPIC_API_KEY"]
     "#;
@@ -37,7 +37,7 @@ fn every_key_is_read() {
             provider: Provider::Symlink,
             flow: Flow::TwoWay,
             base: "~/work/".into(),
-            autostart: true,
+            autostart: false,
             keep_env: vec!["ANTHROPIC_API_KEY".into()],
         }
     );

@@ -12,7 +12,7 @@ use crate::core::pool::action::{Action, Content, ContentSource, Fact, Reply};
 use crate::core::pool::event::{Event as Happened, Hook, Report, TurnFailure};
 use crate::core::pool::id::{ClaudeUuid, Place, SessionId, Ticket};
 use crate::core::pool::status::{Beginning, Disposition};
-use crate::core::registry::{ClearReason, HookReport, Reported, SessionSource, TurnError};
+use crate::core::registry::{EndReason, HookReport, Reported, SessionSource, TurnError};
 use crate::core::time::Timestamp;
 
 /// How long claude gets between the request to end and force.
@@ -261,13 +261,13 @@ fn failure(error: &TurnError, shown: Option<String>, until: Option<Timestamp>) -
     TurnFailure::Other(shown.unwrap_or_else(|| word.to_owned()))
 }
 
-fn reason_word(reason: ClearReason) -> String {
+fn reason_word(reason: EndReason) -> String {
     match reason {
-        ClearReason::Clear => "clear".to_owned(),
-        ClearReason::Resume => "resume".to_owned(),
-        ClearReason::Logout => "logout".to_owned(),
-        ClearReason::PromptExit => "prompt_input_exit".to_owned(),
-        ClearReason::Other(word) => word,
+        EndReason::Clear => "clear".to_owned(),
+        EndReason::Resume => "resume".to_owned(),
+        EndReason::Logout => "logout".to_owned(),
+        EndReason::PromptExit => "prompt_input_exit".to_owned(),
+        EndReason::Other(word) => word,
     }
 }
 

@@ -3,8 +3,10 @@
 
 pub mod accounts;
 pub mod client;
+pub mod daemon;
 pub mod environment;
 pub mod home;
+pub mod left;
 pub mod overlay;
 pub mod processes;
 pub mod shells;
@@ -24,6 +26,8 @@ pub const CHECKS: &[Check] = &[
     home::DISK,
     home::TEMPORARY,
     home::TRASH,
+    left::MOUNTS,
+    left::LOGS,
     state::SETTINGS,
     state::DATABASE,
     state::ORPHANS,
@@ -35,6 +39,7 @@ pub const CHECKS: &[Check] = &[
     overlay::STRAYS,
     overlay::CONFLICTS,
     overlay::LINKS,
+    overlay::MERGES,
     accounts::STATE,
     accounts::IDENTITY,
     accounts::CLASH,
@@ -42,7 +47,12 @@ pub const CHECKS: &[Check] = &[
     accounts::LOGIN,
     accounts::LOGIN_AGE,
     state::LEASES,
+    left::INBOX,
     state::SNAPSHOT,
+    daemon::FILES,
+    daemon::DAEMON,
+    daemon::SWEEP,
+    daemon::SERVICE,
     client::FOUND,
     client::VERSION,
     shells::EXECUTABLES,

@@ -1,9 +1,12 @@
 //! Every entry of every overlay: links where links should be, files where files should be.
 
-use super::or_all;
+use super::{age, or_all};
 use crate::adapters::files::{PRIVATE_DIR, PRIVATE_FILE};
 use crate::adapters::overlay::{Finding as Found, Verdict as Wrong};
 use crate::adapters::store::Account;
+use crate::contract::paths::claude_json;
+use crate::contract::settings::Flow;
+use crate::doctor::patient::Database;
 use crate::doctor::{Check, Finding, Mend, Patient};
 use std::path::{Path, PathBuf};
 
@@ -158,6 +161,37 @@ pub const CONFLICTS: Check = Check {
         or_all(patient, findings, "no")
     },
 };
+
+/// Merges that were stopped because the account's file did not look right.
+pub const MERGES: Check = Check {
+    id: "merge-stops",
+    question: "do settings flow both ways, where they are to?",
+    look: merges,
+};
+
+fn merges(patient: &Patient<'_>) -> Vec<Finding> {
+    let is_two_way = patient
+        .settings
+        .as_ref()
+        .is_ok_and(|s| s.flow == Flow::TwoWay);
+    let (true, Database::Open(store)) = (is_two_way, &patient.database) else {
+        return vec![Finding::ok("they flow one way")];
+    };
+    let findings = patient
+        .accounts
+        .iter()
+        .filter_map(|account| {
+            let held = store.overlay_state(account.id).ok()?.held?;
+            let since = age(patient.now().since(held.since));
+            let text = format!("{}: stopped {since} ago: {}", account.label, held.text);
+            let own = claude_json(&account.config_dir);
+            let base = patient.base.json.display();
+            let hint = format!("compare {} with {base}; both were kept", own.display());
+            Some(Finding::note(text, hint))
+        })
+        .collect();
+    or_all(patient, findings, "they do")
+}
 
 fn of<'p>(patient: &'p Patient<'_>, account: &Account) -> &'p [Found] {
     let index = patient.accounts.iter().position(|a| a.id == account.id);

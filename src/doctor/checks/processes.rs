@@ -4,6 +4,7 @@ use super::{count, or_ok};
 use crate::adapters::leases;
 use crate::adapters::procs;
 use crate::adapters::procs::environment::{Running, running_program};
+use crate::adapters::store::Account;
 use crate::contract::lease::LeaseName;
 use crate::contract::vars;
 use crate::core::accounts::lease::Holder;
@@ -34,7 +35,28 @@ fn processes(patient: &Patient<'_>) -> Vec<Finding> {
         |r: &&Running| holds_lease(r.pid, &leases) || own.iter().any(|o| o.pid == r.parent);
     let (ours, others): (Vec<&Running>, Vec<&Running>) = running.iter().partition(is_ours);
     let findings = others.iter().map(|r| describe(patient, r)).collect();
-    or_ok(findings, count(ours.len(), "session"))
+    or_ok(findings, by_account(patient, &ours))
+}
+
+/// `3 sessions: work 2, home 1`, in the order of the accounts.
+fn by_account(patient: &Patient<'_>, ours: &[&Running]) -> String {
+    let of = |account: &Account| {
+        let dir = account.config_dir.as_os_str();
+        let own = ours.iter().filter(|r| r.value.as_deref() == Some(dir));
+        own.count()
+    };
+    let parts: Vec<String> = patient
+        .accounts
+        .iter()
+        .map(|account| (account, of(account)))
+        .filter(|(_, sessions)| *sessions > 0)
+        .map(|(account, sessions)| format!("{} {sessions}", account.label))
+        .collect();
+    let total = count(ours.len(), "session");
+    if parts.is_empty() {
+        return total;
+    }
+    format!("{total}: {}", parts.join(", "))
 }
 
 fn holds_lease(pid: u32, leases: &[LeaseName]) -> bool {

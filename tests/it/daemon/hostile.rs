@@ -3,7 +3,7 @@
 use super::{Stage, holds_within};
 use ccp::adapters::procs::limits;
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const HEALTH: &str = r#"{"proto":1,"op":"health"}"#;
 
@@ -76,6 +76,36 @@ fn a_client_that_has_said_all_is_still_answered() {
     assert_eq!(client.hear()["ok"], true);
     assert_eq!(client.hear()["ok"], true);
     assert!(client.hear().is_null(), "and then it is over");
+}
+
+#[test]
+fn who_says_nothing_and_who_does_not_listen_is_dropped() {
+    let mut stage = Stage::new(8);
+    stage
+        .world
+        .set("CCP_TEST_DAEMON", "idle_ms=400,slow_ms=300");
+    let _daemon = stage.start_ready(&[]);
+    let mut silent = stage.connect().expect("connects");
+    assert_eq!(silent.ask(HEALTH)["ok"], true);
+    let began = Instant::now();
+    assert!(silent.hear().is_null(), "it is hung up on");
+    assert!(began.elapsed() >= Duration::from_millis(300), "not at once");
+    // Who says something now and then stays.
+    let mut lively = stage.connect().expect("connects");
+    for _ in 0..6 {
+        ccp::adapters::files::pause(Duration::from_millis(150));
+        assert_eq!(lively.ask(HEALTH)["ok"], true);
+    }
+    // Answers pile up until nothing more fits between the two.
+    let mut deaf = stage.connect().expect("connects");
+    let line = "{\"proto\":1,\"op\":\"status\"}\n".repeat(400);
+    deaf.stream
+        .set_write_timeout(Some(Duration::from_secs(5)))
+        .expect("sets");
+    let told = (0..50).take_while(|_| deaf.say(line.as_bytes()).is_ok());
+    assert!(told.count() < 50, "it is not heard any more");
+    let is_gone = || stage.health()["connections"] == 1;
+    assert!(holds_within(Duration::from_secs(20), is_gone));
 }
 
 #[test]

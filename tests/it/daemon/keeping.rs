@@ -1,6 +1,7 @@
 //! What it is for: overlays, reports and leases are kept in order, whatever happens to it.
 
 use super::{Stage, holds_within, rounds};
+use crate::proof::Proof;
 use ccp::adapters::store::Store;
 use ccp::adapters::{clock, inbox};
 use ccp::contract::report::Report;
@@ -105,15 +106,16 @@ fn what_cannot_be_written_is_said_and_heals() {
 fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
     let stage = Stage::new(2);
     let base = stage.world.home.path().join(".claude");
-    let mut handed_in = 0;
-    let rounds = rounds(500, 25);
-    for round in 0..rounds {
+    let mut proof = Proof::open("kills", 500, 25);
+    let mut handed_in = 0_u64;
+    for round in proof.left() {
         let mut daemon = stage.start(&[]);
         let began = Instant::now();
         // From before it listens to well into its work.
         let moment = Duration::from_millis((round as u64 * 37) % 300);
         while began.elapsed() < moment {
-            let used = f64::from(handed_in % 100);
+            #[expect(clippy::cast_precision_loss, reason = "two digits")]
+            let used = (handed_in % 100) as f64;
             inbox::hand_in(&stage.home().inbox(), &report(1, clock::now(), used))
                 .expect("hands in");
             fs::write(base.join(format!("round-{}", handed_in % 50)), "x").expect("writes");
@@ -124,6 +126,7 @@ fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
         daemon.end();
         // What a launch reads is whole at every moment.
         assert_eq!(stage.world.snapshot().accounts.len(), 2);
+        proof.round_done([("reports", handed_in)]);
     }
     let mut last = stage.start_ready(&[]);
     stage.until(|| {
@@ -152,8 +155,54 @@ fn proof_a_daemon_that_is_killed_leaves_everything_whole() {
         .expect("lists");
     let instants: BTreeSet<_> = samples.iter().map(|s| s.measured_at).collect();
     assert_eq!(instants.len(), samples.len(), "no sample is there twice");
-    println!(
-        "{rounds} kills, {handed_in} reports, {} samples kept",
-        samples.len()
+    assert!(samples.len() as u64 <= handed_in + 10, "none is made up");
+    proof.count([("samples kept", samples.len() as u64)]);
+    proof.table();
+}
+
+#[test]
+fn what_the_flow_of_settings_holds_back_is_kept_while_it_is_held() {
+    let stage = Stage::new(1);
+    stage
+        .world
+        .ok(&["config", "set", "overlay.settings", "two-way"]);
+    let base = stage.world.home.path().join(".claude.json");
+    fs::write(&base, r#"{"theme":"dark-ansi"}"#).expect("writes");
+    stage.world.ok(&["sync"]);
+    let own = stage.world.account_dir(1).join(".claude.json");
+    let text = fs::read_to_string(&own).expect("reads");
+    let mut value: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
+    assert_eq!(value["theme"], "dark-ansi");
+    value.as_object_mut().expect("an object").remove("theme");
+    fs::write(&own, value.to_string()).expect("writes");
+    let backup = stage.world.account_dir(1).join("backups");
+    fs::create_dir_all(&backup).expect("makes");
+    let newer = backup.join(".claude.json.backup.9");
+    fs::write(&newer, "{}").expect("writes");
+    let written = fs::metadata(&own)
+        .and_then(|m| m.modified())
+        .expect("reads");
+    fs::File::open(&newer)
+        .and_then(|file| file.set_modified(written + Duration::from_secs(1)))
+        .expect("sets");
+
+    let id = AccountId::new(1).expect("in range");
+    let held = || stage.world.store().overlay_state(id).expect("reads").held;
+    assert_eq!(held(), None);
+    stage.world.run(&["sync"]);
+    let first = held().expect("somebody has to look");
+    assert!(
+        first.text.contains("theme") && first.text.contains("backup"),
+        "{first:?}"
     );
+    stage.world.run(&["sync"]);
+    assert_eq!(held(), Some(first), "since when does not change");
+    fs::remove_dir_all(&backup).expect("removes");
+    stage.world.ok(&["sync"]);
+    assert_eq!(held(), None);
+    let now = fs::read_to_string(&base).expect("reads");
+    assert!(!now.contains("theme"), "{now}");
+    let events = stage.world.store().events(100).expect("lists");
+    let told = events.iter().filter(|e| e.kind == "settings_held");
+    assert_eq!(told.count(), 2, "when it began and when it ended");
 }

@@ -1,12 +1,13 @@
 //! Beginning and end: one at a time, and nothing outlives what it belongs to.
 
-use super::{Stage, holds_within, runs};
+use super::{Stage, runs};
 use crate::life::world::BOUND;
 use ccp::contract::proto::note::{Found, Note};
 use ccp_standin::Running;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 #[test]
 fn every_op_is_answered() {
@@ -163,6 +164,128 @@ fn a_home_too_deep_for_a_socket_has_it_elsewhere() {
 }
 
 #[test]
+fn a_home_on_another_computers_disk_has_its_socket_elsewhere() {
+    let mut stage = Stage::new(1);
+    let runtime = stage.world.home.path().join("run");
+    fs::create_dir(&runtime).expect("creates");
+    stage.world.set("XDG_RUNTIME_DIR", &runtime);
+    stage.world.set("CCP_TEST_DAEMON", "remote_home=true");
+    let mut daemon = stage.start(&[]);
+    let health = ccp::contract::proto::Request::Health;
+    let mut found = None;
+    stage.until(|| {
+        found = ccp::client::ask(&stage.home(), &health, BOUND).ok();
+        found.is_some()
+    });
+    assert!(!stage.socket().exists(), "not in the home");
+    let sockets = fs::read_dir(runtime.join("ccp")).expect("lists").flatten();
+    let sockets: Vec<_> = sockets.map(|entry| entry.path()).collect();
+    assert_eq!(sockets.len(), 1, "{sockets:?}");
+    // Commands find it there.
+    stage.until(|| stage.world.snapshot().accounts[0].sample.is_some());
+    let said = stage.world.run(&["refresh", "--all"]).stderr;
+    assert!(said.contains("a1: sampled"), "{said}");
+    daemon.running.signal("TERM");
+    assert_eq!(daemon.end().0, 0);
+    assert!(!sockets[0].exists());
+}
+
+#[test]
+fn an_end_does_not_wait_for_a_claude_that_hangs() {
+    for renews in [false, true] {
+        let stage = Stage::new(1);
+        let started = stage.world.home.path().join("started");
+        // One that hangs, and one that is in the middle of renewing its login and takes its time.
+        let (lock, left) = (
+            stage.world.account_dir(1).join(".oauth_refresh.lock"),
+            stage.world.home.path().join("renewed"),
+        );
+        let body = if renews {
+            format!(
+                "trap 'touch {left}; rmdir {lock}; exit 0' TERM; mkdir {lock}",
+                left = left.display(),
+                lock = lock.display()
+            )
+        } else {
+            String::new()
+        };
+        stage.world.replace_claude(&format!(
+            "#!/bin/sh\n{body}\necho $$ >{0}.new\nmv {0}.new {0}\nwhile :; do sleep 0.05; done\n",
+            started.display()
+        ));
+        let mut daemon = stage.start_ready(&[]);
+        stage.until(|| started.exists());
+        let claude = fs::read_to_string(&started).expect("reads");
+        let claude: u32 = claude.trim().parse().expect("a number");
+        let began = std::time::Instant::now();
+        assert_eq!(stage.ask(r#"{"proto":1,"op":"shutdown"}"#)["ok"], true);
+        assert_eq!(daemon.end().0, 0);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(8), "{took:?}: {}", stage.log());
+        assert!(!runs(claude), "it is gone, too");
+        assert_eq!(left.exists(), renews, "it could finish");
+        assert!(!stage.log().contains("not waited for"), "{}", stage.log());
+        let problem = stage.world.store().accounts().expect("lists")[0]
+            .health
+            .problem
+            .clone();
+        assert_eq!(problem, None, "what was broken off is nobody's problem");
+    }
+}
+
+#[test]
+fn nobody_is_asked_while_the_battery_is_saved() {
+    let mut stage = Stage::new(1);
+    let sys = stage.world.home.path().join("sys");
+    let write = |path: &str, text: &str| {
+        let path = sys.join(path);
+        fs::create_dir_all(path.parent().expect("has one")).expect("makes");
+        fs::write(path, text).expect("writes");
+    };
+    write("class/power_supply/BAT0/type", "Battery\n");
+    write("class/power_supply/BAT0/status", "Discharging\n");
+    write("firmware/acpi/platform_profile", "low-power\n");
+    let told = format!("power_ms=50,sys={}", sys.display());
+    stage.world.set("CCP_TEST_DAEMON", told);
+    let _daemon = stage.start_ready(&[]);
+    stage.until(|| stage.world.snapshot().paused_since_ms.is_some());
+    assert!(stage.world.snapshot().accounts[0].sample.is_none());
+    assert_eq!(stage.health()["swept_at_ms"], serde_json::Value::Null);
+    // A client gets its numbers all the same; and the plug ends the rest.
+    write("class/power_supply/BAT0/status", "Charging\n");
+    stage.until(|| stage.world.snapshot().paused_since_ms.is_none());
+    stage.until(|| stage.world.snapshot().accounts[0].sample.is_some());
+    assert!(stage.log().contains("battery saver on=true"));
+    assert!(stage.log().contains("battery saver on=false"));
+}
+
+#[test]
+fn a_computer_that_woke_up_asks_everybody_once() {
+    let mut stage = Stage::new(1);
+    let slept = stage.world.home.path().join("slept");
+    let told = format!("slept={}", slept.display());
+    stage.world.set("CCP_TEST_DAEMON", told);
+    let asked_at = |stage: &Stage| {
+        let accounts = stage.world.store().accounts().expect("lists");
+        accounts[0].health.probed_at
+    };
+    let _daemon = stage.start_ready(&[]);
+    stage.until(|| stage.world.snapshot().accounts[0].sample.is_some());
+    stage.until(|| asked_at(&stage).is_some());
+    let before = asked_at(&stage);
+    fs::write(&slept, "3600").expect("writes");
+    let woke = |stage: &Stage| {
+        // Whatever happens makes it look.
+        stage.ask(r#"{"proto":1,"op":"status"}"#);
+        stage.log().matches("woke up slept_s=3600").count()
+    };
+    stage.until(|| woke(&stage) == 1);
+    // 5 to 15 s later: the network has to come back first.
+    stage.until(|| asked_at(&stage) > before);
+    assert_eq!(woke(&stage), 1, "it woke up once");
+}
+
+#[test]
 fn a_daemon_ends_with_its_owner_and_with_its_home() {
     let mut stage = Stage::new(1);
     let mut owner = Command::new("/bin/cat")
@@ -214,22 +337,4 @@ fn settings_that_are_wrong_are_said_and_waited_for() {
     assert!(problem.contains("config.toml"), "{problem}");
     fs::write(&config, "").expect("writes");
     stage.until(|| stage.health()["phase"] == "ready");
-}
-
-#[test]
-fn a_command_starts_a_daemon_where_the_settings_say_so() {
-    let stage = Stage::new(1);
-    stage.world.replace_claude("#!/bin/sh\nexit 1\n");
-    stage.world.run(&["refresh", "--quiet"]);
-    assert!(!stage.home().daemon_lock().exists(), "not by default");
-    stage
-        .world
-        .ok(&["config", "set", "daemon.autostart", "true"]);
-    stage.world.run(&["refresh", "--quiet"]);
-    stage.until(|| stage.health()["phase"] == "ready");
-    let pid = u32::try_from(stage.health()["pid"].as_u64().expect("a number")).expect("a pid");
-    stage.world.run(&["select"]);
-    assert_eq!(stage.health()["pid"], pid, "one is enough");
-    assert_eq!(stage.ask(r#"{"proto":1,"op":"shutdown"}"#)["ok"], true);
-    assert!(holds_within(BOUND, || !runs(pid)));
 }

@@ -121,3 +121,38 @@ fn claude_gets_the_descriptor_limit_that_the_daemon_inherited() {
         assert!(soft.is_some_and(|soft| soft > 300), "{line}");
     }
 }
+
+#[test]
+fn a_login_that_is_renewed_on_the_way_is_said() {
+    for with_daemon in [false, true] {
+        let mut stage = Stage::new(1);
+        let service = stage.world.standin.service.url();
+        stage.world.set("CCP_OAUTH_BASE", service);
+        stage.world.ok(&["config", "set", "login.renew", "direct"]);
+        stage
+            .world
+            .ok(&["config", "set", "daemon.autostart", "false"]);
+        let credential = stage.world.account_dir(1).join(".credentials.json");
+        let text = fs::read_to_string(&credential).expect("reads");
+        let mut blob: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
+        // Long ago: before the daemon's own first question, too.
+        blob["claudeAiOauth"]["expiresAt"] = 7.into();
+        let _daemon = with_daemon.then(|| {
+            let daemon = stage.start_ready(&[]);
+            // Its own first questions are over.
+            stage.ask(REFRESH);
+            daemon
+        });
+        fs::write(&credential, blob.to_string()).expect("writes");
+        let before = stage.world.standin.service.refreshes();
+        let said = stage.world.run(&["refresh", "--all"]).stderr;
+        assert!(
+            said.contains("a1: login renewed\n") && said.contains("a1: sampled\n"),
+            "daemon {with_daemon}: {said}"
+        );
+        assert_eq!(stage.world.standin.service.refreshes(), before + 1);
+        assert_eq!(stage.world.standin.service.double_spends(), 0);
+        let again = stage.world.run(&["refresh", "--all"]).stderr;
+        assert!(!again.contains("renewed"), "{again}");
+    }
+}

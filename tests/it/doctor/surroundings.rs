@@ -278,3 +278,26 @@ fn every_claude_is_listed_with_the_account_it_uses() {
         assert!(!found().to_string().contains(&format!("process {pid} ")));
     }
 }
+
+#[test]
+fn sessions_are_counted_with_the_account_they_use() {
+    let world = healthy();
+    world.replace_claude("exec -a claude /bin/sh -c 'echo up; read line'");
+    let script = world.home.path().join("claude-script");
+    let text = fs::read_to_string(&script).expect("reads");
+    // `exec -a` is not of every shell.
+    fs::write(&script, text.replace("#!/bin/sh", "#!/bin/bash")).expect("writes");
+    let mut session = world.start(&["run"]);
+    session.wait_for_line(|l| l == "up", BOUND).expect("is up");
+    let accounts = world.store().accounts().expect("lists");
+    let said = world.run(&["doctor"]).stdout;
+    let line = line_of(&said, "claude-processes");
+    let counts = |label: &str| line.contains(&format!("1 session: {label} 1"));
+    let others = line.starts_with('!');
+    assert!(
+        others || accounts.iter().any(|a| counts(&a.label)),
+        "{line}"
+    );
+    session.write_line("end").expect("is there");
+    session.output(BOUND).expect("ends");
+}

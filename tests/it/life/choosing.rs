@@ -75,7 +75,9 @@ fn waiting_sees_what_another_process_finds_out_and_ends_on_ctrl_c() {
         .expect("it waits");
     running.signal("INT");
     let output = running.output(BOUND).expect("ends");
-    assert_eq!((output.code, output.stdout.as_str()), (130, ""));
+    // A shell may go on with the command that this was for.
+    let nowhere = format!("{}\n", ccp::contract::paths::NOWHERE);
+    assert_eq!((output.code, output.stdout), (130, nowhere));
 }
 
 #[test]
@@ -131,4 +133,33 @@ fn numbers_that_are_too_old_are_asked_for_first() {
     let output = world.run(&["select", "--fresh", "1m"]);
     assert_eq!(output.code, 0, "{}", output.stderr);
     assert!(output.stderr.contains("5h 37% used"), "{}", output.stderr);
+}
+
+#[test]
+fn a_failed_selection_prints_a_directory_that_nobody_can_use() {
+    let mut world = World::new();
+    for arguments in [
+        &["select"][..],
+        &["select", "--wait"],
+        &["select", "--account", "nobody"],
+    ] {
+        let error = world.fails(if arguments.len() == 3 { 1 } else { 69 }, arguments);
+        assert!(error.contains("hint: "), "{error}");
+    }
+    world.fails(2, &["select", "--no-such-option"]);
+    let output = world.run(&["select", "--json"]);
+    assert_eq!((output.code, output.stdout.as_str()), (69, ""));
+    assert!(world.ok(&["select", "--help"]).contains("Usage"));
+    world.set("CCP_HOME", "not/absolute");
+    world.fails(1, &["select"]);
+    world.fails(1, &["select", "--wait"]);
+
+    let nowhere = std::path::Path::new(ccp::contract::paths::NOWHERE);
+    assert!(std::fs::create_dir_all(nowhere).is_err());
+    // Without its sibling the launcher has nobody to hand the question to.
+    let alone = world.home.path().join("alone");
+    crate::support::copy_executable(env!("CARGO_BIN_EXE_ccp"), &alone);
+    let output = world.command(&alone, &["select", "--wait"]).output();
+    let output = output.expect("runs");
+    assert_eq!(output.stdout, format!("{}\n", nowhere.display()).as_bytes());
 }

@@ -66,9 +66,16 @@ fn every_shell_reads_the_variables_back_exactly() {
             "ccp env --shell fish 2>/dev/null | source; printf '%s' \"$CLAUDE_CONFIG_DIR\"";
         assert_eq!(said(&world, shell, script), dir);
     }
-    // No package of the usual sources brings this one: it is tried where a person has it.
+    // npm's `nushell` brings it, with 70 MB: it is tried where a person has it.
     if is_installed("nu") {
         let shell = "nu";
+        let file = world.home.path().join("env.nu");
+        fs::write(&file, world.ok(&["env", "--shell", "nu"])).expect("writes");
+        let script = format!(
+            "source '{}'; print -n $\"($env.CLAUDE_CONFIG_DIR)|('ANTHROPIC_API_KEY' in $env)\"",
+            file.display()
+        );
+        assert_eq!(said(&world, shell, &script), format!("{dir}|false"));
         let script = "ccp env --shell json | from json | load-env; print -n $env.CLAUDE_CONFIG_DIR";
         assert_eq!(said(&world, shell, script), dir);
     }

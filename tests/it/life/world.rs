@@ -1,7 +1,7 @@
 //! A person's machine: a home, a simulated service, `ccp`, `ccpd` and a `claude` on PATH.
 
 use ccp::adapters::store::Store;
-use ccp::contract::paths::Home as CcpHome;
+use ccp::contract::paths::{Home as CcpHome, NOWHERE};
 use ccp::contract::snapshot::Snapshot;
 use ccp::core::account::AccountId;
 use ccp_standin::service::AccountSpec;
@@ -131,7 +131,10 @@ impl World {
         let output = self.run(arguments);
         assert_eq!(output.code, code, "{arguments:?}: {}", output.stderr);
         assert!(output.stderr.contains("error: "), "{}", output.stderr);
-        assert_eq!(output.stdout, "", "nothing is printed on failure");
+        let selects = arguments.first() == Some(&"select") && !arguments.contains(&"--json");
+        let nowhere = format!("{NOWHERE}\n");
+        let expected = if selects { nowhere.as_str() } else { "" };
+        assert_eq!(output.stdout, expected, "no data is printed on failure");
         output.stderr
     }
 

@@ -2,6 +2,7 @@
 //! the real ones are: whoever spends one twice has lost the login.
 
 use super::stage::{BOUND, Stage, finish, json_of};
+use crate::proof::Proof;
 use crate::renew::kill_at;
 use crate::support::CCP;
 use ccp::adapters::claude_api::ApiBase;
@@ -17,15 +18,6 @@ use std::path::Path;
 
 /// So short that every claude (5 minutes before the end) and every ccp (4 minutes) renews whenever it looks.
 const LIFETIME_SECONDS: u64 = 200;
-
-/// Rounds of a proof: all of them with `CCP_TEST_LONG`, else a twentieth.
-fn rounds() -> usize {
-    if std::env::var_os("CCP_TEST_LONG").is_some_and(|v| !v.is_empty()) {
-        200
-    } else {
-        10
-    }
-}
 
 fn account() -> AccountId {
     AccountId::new(1).expect("1")
@@ -125,9 +117,14 @@ fn proof(mode: &str) {
         return;
     };
     let service = &scene.stage.standin.service;
-    let rounds = rounds();
+    let name = if mode == "direct" {
+        "renewed-by-both"
+    } else {
+        "renewed-by-claude"
+    };
+    let mut proof = Proof::open(name, 200, 10);
     let mut ours = 0;
-    for round in 0..rounds {
+    for round in proof.left() {
         // Sometimes the token has ended already, sometimes a claude would still use it.
         scene.age_login([0, 30, 100, 200][round % 4]);
         let prompts = [format!("first {round}"), format!("second {round}")];
@@ -177,33 +174,37 @@ fn proof(mode: &str) {
         }
         scene.is_signed_in();
         assert_eq!(service.double_spends(), 0, "round {round}");
+        proof.round_done([
+            ("renewals", service.refreshes()),
+            ("by claude", renewals(&scene, false)),
+            ("by ccp", renewals(&scene, true)),
+            ("spent twice", service.double_spends()),
+        ]);
     }
     assert_eq!(scene.stage.wait_for_quiet(), []);
     scene.nothing_is_left();
-    let tokens = service.requests();
-    let by = |ours: bool| {
-        let requests = tokens.iter().filter(|r| {
-            r.endpoint == Endpoint::Token && r.grant_type.as_deref() == Some("refresh_token")
-        });
-        let ccp = |agent: &Option<String>| agent.as_deref().is_some_and(|a| a.starts_with("ccp/"));
-        requests.filter(|r| ccp(&r.user_agent) == ours).count()
-    };
-    println!("| renew  | rounds | renewals | by claude | by ccp | spent twice |");
-    println!("| ------ | ------ | -------- | --------- | ------ | ----------- |");
-    println!(
-        "| {mode:6} | {rounds:6} | {:8} | {:9} | {:6} | {:11} |",
-        service.refreshes(),
-        by(false),
-        by(true),
-        service.double_spends(),
-    );
     if mode == "direct" {
-        assert!(ours > 0 && by(true) >= ours, "ccp renewed: {ours}");
+        let by_ccp = renewals(&scene, true);
+        assert!(by_ccp >= ours as u64, "{by_ccp} by ccp, {ours} by us");
+        assert!(proof.total("by ccp") > 0, "ccp renewed");
     } else {
-        assert_eq!(by(true), 0);
+        assert_eq!(renewals(&scene, true), 0);
     }
     let account = scene.stage.status_of("work", false);
     assert_eq!(account["tier"], "available", "{account:#}");
+    proof.table();
+}
+
+/// Renewals that the service was asked for, by ccp or by claude.
+fn renewals(scene: &Scene, by_ccp: bool) -> u64 {
+    let requests = scene.stage.standin.service.requests();
+    let asked = requests.iter().filter(|r| {
+        let agent = r.user_agent.as_deref().unwrap_or_default();
+        r.endpoint == Endpoint::Token
+            && r.grant_type.as_deref() == Some("refresh_token")
+            && agent.starts_with("ccp/") == by_ccp
+    });
+    asked.count() as u64
 }
 
 #[test]

@@ -241,3 +241,33 @@ fn a_status_line_reports_the_limit_that_a_session_meets_and_the_next_one_goes_el
     stage.ccp(&["statusline", "remove"]).good();
     assert_eq!(std::fs::read(&settings).expect("reads"), before);
 }
+
+#[test]
+fn a_failed_selection_leads_the_real_client_nowhere() {
+    let Some(stage) = Stage::open() else {
+        return;
+    };
+    let prompt = "lead me nowhere";
+    let plain = [
+        stage.base_json(),
+        stage.base().join(".credentials.json"),
+        stage.base().join("settings.json"),
+    ];
+    let before = plain.each_ref().map(|p| std::fs::read(p).expect("reads"));
+    let mut command = stage.command("/bin/sh");
+    let script = "CLAUDE_CONFIG_DIR=$(ccp select) exec \"$CCP_CLAUDE\" -p \"$0\"";
+    command.args(["-c", script, prompt]);
+    let output = finish(command).output;
+    assert_ne!(output.code, 0, "{output:#?}");
+    assert!(output.stdout.contains("Not logged in"), "{output:#?}");
+    assert!(stage.prompts(prompt).is_empty(), "it reached the service");
+    for (path, before) in plain.iter().zip(before) {
+        assert_eq!(std::fs::read(path).expect("reads"), before, "{path:?}");
+    }
+    let written = std::fs::read_dir(stage.home.work_dir()).expect("lists");
+    assert_eq!(
+        written.count(),
+        0,
+        "nothing in the working directory either"
+    );
+}

@@ -155,8 +155,51 @@ fn what_cannot_go_back_stops_it_while_everything_is_there() {
     assert!(!world.ccp_home().path().exists());
 }
 
+/// A daemon of this home, as a person or a launch starts it.
+fn daemon(world: &World) -> Running {
+    let command = world.command(world.bin("ccpd"), &["daemon"]);
+    let daemon = Running::start(command).expect("starts");
+    let health = ccp::contract::proto::Request::Health;
+    let answers = || ccp::client::ask(&world.ccp_home(), &health, BOUND).is_ok();
+    assert!(crate::daemon::holds_within(BOUND, answers));
+    daemon
+}
+
 #[test]
-fn a_daemon_that_nobody_supervises_has_to_end_first() {
+fn a_daemon_that_nobody_supervises_is_ended() {
+    let world = lived_in();
+    // A question to claude is no session, and is waited for.
+    world.replace_claude("sleep 1; exit 1");
+    let mut daemon = daemon(&world);
+    world.ok(&["service", "uninstall", "--purge", "-y"]);
+    assert_eq!(daemon.output(BOUND).expect("ended").code, 0);
+    assert!(!world.ccp_home().path().exists());
+}
+
+#[test]
+fn a_daemon_that_does_not_hear_is_ended_by_a_signal() {
+    let world = lived_in();
+    let mut daemon = daemon(&world);
+    // It cannot be asked any more.
+    fs::remove_file(world.ccp_home().daemon_socket()).expect("removes");
+    world.ok(&["service", "uninstall", "--purge", "-y"]);
+    assert_eq!(daemon.output(BOUND).expect("ended").code, 0);
+    assert!(!world.ccp_home().path().exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_takes_the_place_of_a_daemon_in_the_background() {
+    let world = lived_in();
+    let mut daemon = daemon(&world);
+    let said = world.run(&["service", "install"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("makes room"), "{}", said.stderr);
+    assert_eq!(daemon.output(BOUND).expect("ended").code, 0);
+}
+
+#[test]
+fn what_holds_the_lock_and_is_no_daemon_stops_it() {
     let world = lived_in();
     let lock = world.ccp_home().daemon_lock();
     let held = Lock::acquire(&lock, Duration::ZERO)

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use super::{asked, script, shown, unit_file, with_supervisors};
+use crate::life::Terminal;
 use crate::life::world::{BOUND, World};
 use ccp::contract::paths::Home as CcpHome;
 use ccp_standin::service::AccountSpec;
@@ -125,11 +126,22 @@ fn a_home_and_a_path_with_odd_names_are_understood_by_systemd() {
 fn where_no_user_instance_answers_it_is_said_and_nothing_is_written() {
     let mut world = with_supervisors(World::new());
     fs::write(world.home.path().join("no-bus"), "").expect("writes");
-    for action in ["install", "status"] {
-        let error = world.fails(1, &["service", action]);
-        assert!(error.contains("No medium found"), "{error}");
-        assert!(error.contains("sample on demand"), "{error}");
-    }
+    let error = world.fails(1, &["service", "install"]);
+    assert!(error.contains("No medium found"), "{error}");
+    assert!(error.contains("sample on demand"), "{error}");
+    let said = world.ok(&["service", "status"]);
+    assert!(
+        said.starts_with("state    not installed (there is no systemd"),
+        "{said}"
+    );
+    assert!(said.contains("\ndaemon   does not run\n"), "{said}");
+    world.set("CCP_AUTOSTART", "1");
+    world.leave_account(1, &AccountSpec::new("jo"));
+    let said = world.ok(&["service", "status"]);
+    assert!(
+        said.contains("daemon   does not run; the next launch starts it"),
+        "{said}"
+    );
     without_supervisors(&mut world);
     let error = world.fails(1, &["service", "install"]);
     assert!(error.contains("cannot run systemctl"), "{error}");
@@ -286,4 +298,33 @@ fn a_daemon_that_homebrew_runs_is_not_joined_by_a_second() {
         "{error}"
     );
     assert!(!unit_file(&world).exists());
+}
+
+#[test]
+fn init_offers_the_service_on_a_terminal_and_takes_no_for_an_answer() {
+    let world = with_supervisors(World::new());
+    let question = "Let the system keep ccp's daemon running from sign-in on? [y/N]";
+    let mut terminal = Terminal::start(&world, &["init"], None);
+    terminal.answer(question, "\n");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!unit_file(&world).exists());
+    let (code, shown) = Terminal::start(&world, &["init", "--no-service"], None).end();
+    assert!(code == 0 && !shown.contains(question), "{shown}");
+    let mut terminal = Terminal::start(&world, &["init"], None);
+    terminal.answer(question, "y\n");
+    let (code, shown) = terminal.end();
+    assert!(code == 0 && unit_file(&world).exists(), "{shown}");
+    let (code, shown) = Terminal::start(&world, &["init"], None).end();
+    assert!(
+        code == 0 && !shown.contains(question),
+        "it is there: {shown}"
+    );
+    fs::remove_file(unit_file(&world)).expect("removes");
+    fs::write(world.home.path().join("no-bus"), "").expect("writes");
+    let (code, shown) = Terminal::start(&world, &["init"], None).end();
+    assert!(
+        code == 0 && !shown.contains(question),
+        "nobody to keep it: {shown}"
+    );
 }

@@ -85,6 +85,9 @@ impl Home {
             ("LANG", text("C.UTF-8")),
             ("TZ", text("UTC")),
             ("IS_SANDBOX", text("1")),
+            // No daemon starts unless a test wants one, and none outlives the test.
+            ("CCP_AUTOSTART", text("0")),
+            ("CCP_TEST_OWNER_PID", text(&std::process::id().to_string())),
             ("DISABLE_AUTOUPDATER", text("1")),
             (
                 "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL",

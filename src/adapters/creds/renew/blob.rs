@@ -32,6 +32,10 @@ pub(super) struct Login {
     pub expires_at_ms: Option<f64>,
     /// The client that signed in, where it is not the usual one.
     pub client_id: Option<String>,
+    /// What the tokens are good for; empty where that is not said.
+    pub scopes: Vec<String>,
+    /// claude knows of a subscription.
+    pub is_subscription: bool,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +60,8 @@ struct Fields<'a> {
     scopes: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "raw")]
     client_id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "raw")]
+    subscription_type: Option<&'a RawValue>,
 }
 
 fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -93,6 +99,11 @@ pub(super) fn read(blob: &[u8]) -> Result<Content, Unreadable> {
                 .expires_at
                 .and_then(|raw| serde_json::from_str(raw.get()).ok()),
             client_id: text(fields.client_id).filter(|id| !id.is_empty()),
+            scopes: fields
+                .scopes
+                .and_then(|raw| serde_json::from_str(raw.get()).ok())
+                .unwrap_or_default(),
+            is_subscription: text(fields.subscription_type).is_some_and(|t| !t.is_empty()),
         })),
         None => Ok(Content::Nothing),
     }

@@ -1,23 +1,21 @@
 //! The locks that claude takes around a renewal, as it takes them (measured with 2.1.329 under strace): the directory
 //! `.oauth_refresh.lock` in the config directory, then `DIR.lock` beside the config directory's real path, then a note of
-//! who holds them, `.oauth_refresh.lock.owner`; and `.storage-write.lock` for the moment of writing. Making a directory
-//! is taking the lock (the protocol of npm's `proper-lockfile`); the holder keeps its time fresh, and one whose time is
-//! old belongs to a process that died.
+//! who holds them, `.oauth_refresh.lock.owner`; and `.storage-write.lock` for the moment of writing.
 
-use crate::adapters::files::{PRIVATE_FILE, pause, replace_rebuildable};
+use crate::adapters::files::claude_lock::ClaudeLock;
+use crate::adapters::files::{PRIVATE_FILE, replace_rebuildable};
 use crate::adapters::procs;
 use serde::Deserialize;
 use serde_json::json;
 use std::ffi::OsString;
-use std::fs::{self, File, FileTimes, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// After how long without a sign of life a lock counts as abandoned: claude 2.1.329's own time. 2.1.197 says 10 s, but
 /// its holders give a sign each 5 s too, so that the longer time is right for both.
@@ -34,104 +32,26 @@ const REFRESH: &str = ".oauth_refresh.lock";
 const OWNER: &str = ".oauth_refresh.lock.owner";
 const STORAGE: &str = ".storage-write.lock";
 
-/// One lock directory that is held.
-#[derive(Debug)]
-struct Held {
-    dir: PathBuf,
-    /// What tells it from one that somebody else makes in its place.
-    inode: u64,
-    /// The time that we gave it last: with another one it is no longer ours.
-    touched: SystemTime,
-}
-
-impl Held {
-    fn take(dir: PathBuf, patience: Duration) -> io::Result<Option<Self>> {
-        let started = Instant::now();
-        loop {
-            match fs::create_dir(&dir) {
-                Ok(()) => {
-                    let made = fs::symlink_metadata(&dir)?;
-                    let (inode, touched) = (made.ino(), made.modified()?);
-                    return Ok(Some(Self {
-                        dir,
-                        inode,
-                        touched,
-                    }));
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-            // Only an empty directory goes, and only one of several takers gets to make it anew.
-            if is_stale(&dir) && fs::remove_dir(&dir).is_ok() {
-                continue;
-            }
-            if started.elapsed() >= patience {
-                return Ok(None);
-            }
-            pause(POLL.min(patience));
-        }
-    }
-
-    fn is_ours(&self) -> bool {
-        fs::symlink_metadata(&self.dir).is_ok_and(|found| self.is_this(&found))
-    }
-
-    fn is_this(&self, found: &Metadata) -> bool {
-        found.ino() == self.inode && found.modified().is_ok_and(|time| time == self.touched)
-    }
-
-    /// A sign of life; false when somebody took the lock over.
-    fn touch(&mut self) -> bool {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the protocol compares this very time with the wall clock"
-        )]
-        let now = FileTimes::new().set_modified(SystemTime::now());
-        // By its descriptor: what comes into its place in between is not touched.
-        let Ok(dir) = File::open(&self.dir) else {
-            return false;
-        };
-        if !dir.metadata().is_ok_and(|found| self.is_this(&found)) || dir.set_times(now).is_err() {
-            return false;
-        }
-        let Ok(touched) = dir.metadata().and_then(|found| found.modified()) else {
-            return false;
-        };
-        self.touched = touched;
-        self.is_ours()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.is_ours() {
-            let _ = fs::remove_dir(&self.dir);
-        }
-    }
-}
-
-fn is_stale(dir: &Path) -> bool {
-    // A time in the future is a clock that was set, or claude's own rounding, not a holder that died.
-    let modified = fs::symlink_metadata(dir).and_then(|found| found.modified());
-    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > STALE))
+fn take(dir: PathBuf, patience: Duration) -> io::Result<Option<ClaudeLock>> {
+    ClaudeLock::take(dir, STALE, POLL, patience)
 }
 
 /// What is held, and whether all of it still is.
 #[derive(Debug, Default)]
 struct State {
     /// In the order in which they were taken.
-    held: Mutex<Vec<Held>>,
+    held: Mutex<Vec<ClaudeLock>>,
     lost: AtomicBool,
 }
 
 impl State {
-    fn held(&self) -> MutexGuard<'_, Vec<Held>> {
+    fn held(&self) -> MutexGuard<'_, Vec<ClaudeLock>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn give_signs_of_life(&self) {
         for held in self.held().iter_mut() {
-            if !held.touch() {
+            if !held.refresh() {
                 self.lost.store(true, Ordering::Relaxed);
             }
         }
@@ -153,13 +73,13 @@ impl Locks {
     /// Takes the two locks of a renewal, waiting at most `patience` for each. None when somebody held one.
     pub fn take(config_dir: &Path, patience: Duration) -> io::Result<Option<Self>> {
         remove_of_the_dead(config_dir);
-        let Some(refresh) = Held::take(config_dir.join(REFRESH), patience)? else {
+        let Some(refresh) = take(config_dir.join(REFRESH), patience)? else {
             return Ok(None);
         };
-        let Some(beside) = Held::take(beside(config_dir)?, patience)? else {
+        let Some(beside) = take(beside(config_dir)?, patience)? else {
             return Ok(None);
         };
-        let owner = note_of_owner(&refresh.dir, &beside.dir);
+        let owner = note_of_owner(refresh.path(), beside.path());
         let state = Arc::new(State::default());
         state.held().extend([refresh, beside]);
         let (stop, stopped) = channel();
@@ -193,7 +113,7 @@ impl Locks {
 
     /// Takes the lock of the store for the moment of writing. False when somebody held it all the while.
     pub fn take_storage(&self, patience: Duration) -> io::Result<bool> {
-        let Some(storage) = Held::take(self.config_dir.join(STORAGE), patience)? else {
+        let Some(storage) = take(self.config_dir.join(STORAGE), patience)? else {
             return Ok(false);
         };
         self.state.held().push(storage);
@@ -323,6 +243,8 @@ fn birth_ms(dir: &Path) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::FileTimes;
+    use std::time::SystemTime;
 
     struct Place {
         _root: tempfile::TempDir,

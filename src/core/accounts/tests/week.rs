@@ -96,6 +96,35 @@ fn print(name: &str, world: &World) {
     );
 }
 
+/// A row of the table in `docs/polling.md`: the median day of the first account and of the last one, and the week.
+fn is_documented(name: &str, world: &World) {
+    let usual = |account| {
+        let mut days: Vec<usize> = (0..DAYS).map(|day| on_day(world, account, day)).collect();
+        days.sort_unstable();
+        days[days.len() / 2]
+    };
+    let all = world.probes.len();
+    let seconds = all as f64 / DAYS as f64 * 0.5;
+    let thousands = format!("{},{:03}", all / 1000, all % 1000);
+    let document = include_str!("../../../../docs/polling.md");
+    let row = document
+        .lines()
+        .find(|line| line.starts_with(&format!("| {name} |")));
+    let row = row.unwrap_or_else(|| panic!("no row `{name}`"));
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    let is_about = |cell: &str, probes: usize| {
+        let text = cell.split(',').next().unwrap_or_default();
+        let documented: usize = text.trim().parse().expect("a number");
+        assert!(documented.abs_diff(probes) <= 1, "{probes} in {row}");
+    };
+    is_about(cells[2], usual(1));
+    is_about(cells[3], usual(ACCOUNTS));
+    assert_eq!(cells[4], thousands, "{row}");
+    if cells[5] != "none" {
+        assert_eq!(cells[5], format!("{seconds:.0} s"), "{row}");
+    }
+}
+
 /// No account is probed more often than each three minutes on average, or idle ones more often than their cadence and
 /// resets call for.
 fn check_day(world: &World, account: u16, day: u64, least: usize, most: usize) {
@@ -113,6 +142,7 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
 
     let world = live(heavy, true, &sources, calm);
     print("heavy, sessions report", &world);
+    is_documented("four around the clock, sessions report", &world);
     for day in 0..DAYS {
         for account in 1..=ACCOUNTS {
             check_day(&world, account, day, 85, 110);
@@ -120,6 +150,7 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
     }
     let world = live(heavy, false, &sources, calm);
     print("heavy, sessions are silent", &world);
+    is_documented("the same, sessions are silent", &world);
     for day in 0..DAYS {
         check_day(&world, 1, day, 385, 480);
         check_day(&world, 6, day, 85, 100);
@@ -127,6 +158,7 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
 
     let world = live(office, true, &sources, calm);
     print("office hours, sessions report", &world);
+    is_documented("two in office hours, sessions report", &world);
     // From 9:00, when somebody launches, to twelve hours after the sessions ended at 17:00.
     check_day(&world, 1, 2, 78, 90);
     check_day(&world, 6, 2, 76, 84);
@@ -134,12 +166,14 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
 
     let world = live(evenings, true, &sources, calm);
     print("evenings, weekend idle", &world);
+    is_documented("an hour in the evening, idle from Friday on", &world);
     check_day(&world, 1, 1, 50, 60);
     check_day(&world, 6, 5, 0, 0);
     check_day(&world, 6, 6, 0, 0);
 
     let world = live(office, true, &[Source::Live, Source::Oauth], calm);
     print("office hours, asked directly", &world);
+    is_documented("two in office hours, asked directly", &world);
     check_day(&world, 6, 2, 350, 400);
 }
 
