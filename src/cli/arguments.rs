@@ -109,6 +109,14 @@ pub enum Command {
     },
     /// Keep interactive claude sessions warm, and use them from programs.
     Pool(super::pool::arguments::Pool),
+    /// Offer a pool to MCP clients: tools to start, await, read and stop sessions, over standard input and output.
+    ///
+    /// `claude mcp add pool -- ccp mcp` adds it to claude.
+    Mcp {
+        /// Which pool.
+        #[arg(long, value_name = "NAME", default_value = crate::contract::paths::pool::DEFAULT_POOL)]
+        pool: String,
+    },
     /// Print the daemon's log.
     Logs(Logs),
     /// Show the whole product in a throw-away home: no login, no network.

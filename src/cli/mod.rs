@@ -20,6 +20,7 @@ pub mod list;
 pub mod login;
 pub mod logs;
 pub mod man;
+pub mod mcp;
 pub mod onboarding;
 pub mod pin;
 pub mod pool;
@@ -105,6 +106,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::List { json }) => list::run(&context()?, json),
         Some(Command::Logs(arguments)) => logs::run(&context()?.home, &arguments),
         Some(Command::Man { out }) => man::run(out.as_deref()),
+        Some(Command::Mcp { pool }) => mcp::run(&pool),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
         Some(Command::Pool(arguments)) => pool::run(&arguments),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),

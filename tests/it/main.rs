@@ -7,6 +7,7 @@ mod doctor;
 mod exec;
 mod launch;
 mod life;
+mod mcp;
 mod overlay;
 mod real;
 mod renew;

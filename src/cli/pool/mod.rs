@@ -5,14 +5,14 @@ pub mod arguments;
 mod attach;
 mod debug;
 mod init;
-mod link;
-mod parent;
+pub(super) mod link;
+pub(super) mod parent;
 mod places;
 mod prompt;
 mod sessions;
 mod show;
 mod spawn;
-mod stand;
+pub(super) mod stand;
 mod subscribe;
 
 use super::failure::{Failure, Outcome};
@@ -34,9 +34,9 @@ const CLIENT_NAME: &str = "claude-pool-cli";
 /// The name under which this program is the daemon of a pool.
 const DAEMON_NAME: &str = "claude-pool";
 /// How long a pool has for what it can answer at once.
-const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 /// How long it has for what waits for a claude: a stop takes up to 30 s.
-const SLOW: Duration = Duration::from_secs(90);
+pub(super) const SLOW: Duration = Duration::from_secs(90);
 
 /// What the process was called as.
 #[derive(Debug)]
