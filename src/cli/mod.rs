@@ -24,6 +24,7 @@ pub mod mcp;
 pub mod onboarding;
 pub mod pin;
 pub mod pool;
+pub mod pool_skill;
 pub mod prompt;
 pub mod refresh;
 pub mod remove;

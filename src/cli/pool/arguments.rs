@@ -121,6 +121,14 @@ pub enum Command {
     },
     /// Print events as they come, until Ctrl-C.
     Subscribe(Subscribe),
+    /// Teach claude's sessions to use pools: a skill in your own configuration.
+    Install {
+        /// Also link `claude-pool` and `claude-pool-cli` beside ccp, or into ~/.local/bin.
+        #[arg(long)]
+        links: bool,
+    },
+    /// Take away what install has put there.
+    Uninstall,
     /// Look inside.
     Debug {
         /// At what.

@@ -15,7 +15,9 @@ mod spawn;
 pub(super) mod stand;
 mod subscribe;
 
+use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::pool_skill;
 use crate::client::pool::{Answer, PoolClientError};
 use crate::contract::exit;
 use crate::contract::pool::Request;
@@ -57,7 +59,13 @@ pub fn called(arguments: Vec<OsString>) -> Called {
             Called::Client(parsed.map(|line| Box::new(line.pool)))
         }
         Some(DAEMON_NAME) => {
-            let own = ["ccpd", "pool-daemon"].map(OsString::from);
+            let word = arguments.get(1).and_then(|word| word.to_str());
+            // Its other two commands are the client's.
+            let own = match word {
+                Some("install" | "uninstall") => ["ccpd", "pool"],
+                _ => ["ccpd", "pool-daemon"],
+            };
+            let own = own.map(OsString::from);
             Called::Ccp(
                 own.into_iter()
                     .chain(arguments.into_iter().skip(1))
@@ -115,6 +123,8 @@ pub fn run(pool: &Pool) -> Outcome {
         Command::Set(arguments) => simple(stand, &sessions::set(arguments), SOON),
         Command::Attach { target } => attach::run(stand, &target.session()),
         Command::Subscribe(arguments) => subscribe::run(stand, arguments),
+        Command::Install { links } => pool_skill::install(&Context::of_process()?, *links),
+        Command::Uninstall => pool_skill::uninstall(&Context::of_process()?),
         Command::Debug { action } => debug::run(stand, action),
     }
 }

@@ -1,4 +1,4 @@
-//! What a session of the real client has of the pool: its tools.
+//! What a session of the real client has of the pool: its tools, and the skill that teaches its commands.
 
 use super::stage::{Ended, Stage, finish};
 use crate::mcp::scripted::{SESSION, Scripted};
@@ -112,4 +112,25 @@ fn a_session_sees_the_tools_and_starts_another_one_as_its_child() {
     });
     assert_eq!(start.prompt.as_deref(), Some("inner work"));
     assert_eq!(start.parent.as_deref(), Some(id));
+}
+
+#[test]
+fn a_session_knows_the_skill_and_reads_it_on_demand() {
+    let Some(stage) = Stage::open() else { return };
+    let tap = Tap::before(&stage.standin.service.url());
+    claude(&stage, &tap, &["hi"]).answers("hi");
+    let described = "Hand work to other Claude Code sessions in a pool";
+    let text = "drives a pool of interactive Claude Code sessions";
+    assert!(!tap.has_sent(described));
+    stage.ccp(&["pool", "install"]).good();
+    claude(&stage, &tap, &["hi"]).answers("hi");
+    assert!(tap.has_sent(described));
+    assert!(!tap.has_sent(text), "it is read when it is needed");
+    let prompt = r#"[[tool:Skill:{"skill":"claude-pool"}]]"#;
+    claude(&stage, &tap, &[prompt]).good();
+    assert!(tap.has_sent(text));
+    stage.ccp(&["pool", "uninstall"]).good();
+    let tap = Tap::before(&stage.standin.service.url());
+    claude(&stage, &tap, &["hi"]).answers("hi");
+    assert!(!tap.has_sent(described));
 }
