@@ -9,6 +9,7 @@ mod launch;
 mod life;
 mod mcp;
 mod overlay;
+mod pool_client;
 mod real;
 mod renew;
 mod service;
