@@ -112,7 +112,9 @@ pub enum Command {
     /// The daemon of a pool.
     #[command(hide = true, name = "pool-daemon")]
     PoolDaemon(super::pool::arguments::PoolDaemon),
-    /// Serve a session pool to a program that speaks MCP, over standard input and output.
+    /// Offer a pool to MCP clients: tools to start, await, read and stop sessions, over standard input and output.
+    ///
+    /// `claude mcp add pool -- ccp mcp` adds it to claude.
     Mcp {
         /// Which pool.
         #[arg(long, value_name = "NAME", default_value = crate::contract::paths::pool::DEFAULT_POOL)]

@@ -178,8 +178,8 @@ Logins are where Claude Code puts them: .credentials.json in the account's direc
 ~/.claude and ~/.claude.json are yours: ccp links to what is in them and never moves them.
 
 Outside CCP_HOME, only on request: one line in a shell's start-up file (`ccp alias`), the status line in your settings
-(`ccp statusline`), a unit or LaunchAgent (`ccp service`), two skills in ~/.claude/skills and two links in ~/.local/bin
-(`ccp pool install`). Each has its `remove` or `uninstall`, and `ccp service uninstall --purge` does them all but the last.
+(`ccp statusline`), a unit or LaunchAgent (`ccp service`), a skill in your configuration and two links beside ccp or in
+~/.local/bin (`ccp pool install`). Each has its `remove` or `uninstall`, and `ccp service uninstall --purge` does them all.
 "
     .to_owned()
 }

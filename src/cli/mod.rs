@@ -22,9 +22,11 @@ pub mod list;
 pub mod login;
 pub mod logs;
 pub mod man;
+pub mod mcp;
 pub mod onboarding;
 pub mod pin;
 pub mod pool;
+pub mod pool_skill;
 pub mod prompt;
 pub mod refresh;
 pub mod remove;
@@ -115,8 +117,8 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::List { json }) => list::run(&context()?, json),
         Some(Command::Logs(arguments)) => logs::run(&context()?.home, &arguments),
         Some(Command::Man { out }) => man::run(out.as_deref()),
+        Some(Command::Mcp { pool }) => mcp::run(&pool),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
-        Some(Command::Mcp { pool }) => pool::mcp::run(&pool),
         Some(Command::Pool(arguments)) => pool::run(&arguments),
         Some(Command::PoolDaemon(arguments)) => pool::daemon::run(&context()?, &arguments),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),

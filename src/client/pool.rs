@@ -4,6 +4,7 @@
 use crate::contract::pool::{Line, Lines, Message, PoolError, Reply, Request, Subscribe, Wait};
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -80,7 +81,24 @@ pub struct PoolClient {
     lines: Lines,
 }
 
+/// Ends a connection from another thread.
+#[derive(Debug)]
+pub struct HangUp(UnixStream);
+
+impl HangUp {
+    /// Ends it: what waits for a reply on it is told that it is closed.
+    pub fn now(&self) {
+        // One that is closed already is what was wanted.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
 impl PoolClient {
+    /// What ends this connection from another thread.
+    pub fn hang_up(&self) -> Result<HangUp, PoolClientError> {
+        Ok(HangUp(self.stream.try_clone()?))
+    }
+
     /// Connects to the pool that listens at this path, which has to be short enough for the system.
     pub fn connect(socket: &Path) -> Result<Self, PoolClientError> {
         let stream = connect(socket, CONNECT)?;

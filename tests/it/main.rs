@@ -8,6 +8,7 @@ mod exec;
 mod host;
 mod launch;
 mod life;
+mod mcp;
 mod overlay;
 mod pool_client;
 mod proof;

@@ -6,8 +6,6 @@
 
 mod begin;
 mod commands;
-mod installing;
-mod mcp;
 mod remote;
 mod streams;
 mod terminal;

@@ -121,9 +121,9 @@ pub enum Command {
     },
     /// Print events as they come, until Ctrl-C.
     Subscribe(Subscribe),
-    /// Teach Claude Code to use pools: two skills in ~/.claude/skills.
+    /// Teach claude's sessions to use pools: a skill in your own configuration.
     Install {
-        /// Also link `claude-pool` and `claude-pool-cli` into ~/.local/bin.
+        /// Also link `claude-pool` and `claude-pool-cli` beside ccp, or into ~/.local/bin.
         #[arg(long)]
         links: bool,
     },

@@ -6,19 +6,19 @@ mod attach;
 pub mod daemon;
 mod debug;
 mod init;
-mod install;
-mod link;
-pub mod mcp;
-mod parent;
+pub(super) mod link;
+pub(super) mod parent;
 mod places;
 mod prompt;
 mod sessions;
 mod show;
 mod spawn;
-mod stand;
+pub(super) mod stand;
 mod subscribe;
 
+use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::pool_skill;
 use crate::client::pool::{Answer, PoolClientError};
 use crate::contract::exit;
 use crate::contract::pool::Request;
@@ -37,9 +37,9 @@ const CLIENT_NAME: &str = "claude-pool-cli";
 /// The name under which this program is the daemon of a pool.
 const DAEMON_NAME: &str = "claude-pool";
 /// How long a pool has for what it can answer at once.
-const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 /// How long it has for what waits for a claude: a stop takes up to 30 s.
-const SLOW: Duration = Duration::from_secs(90);
+pub(super) const SLOW: Duration = Duration::from_secs(90);
 
 /// What the process was called as.
 #[derive(Debug)]
@@ -124,8 +124,8 @@ pub fn run(pool: &Pool) -> Outcome {
         Command::Set(arguments) => simple(stand, &sessions::set(arguments), SOON),
         Command::Attach { target } => attach::run(stand, &target.session()),
         Command::Subscribe(arguments) => subscribe::run(stand, arguments),
-        Command::Install { links } => install::install(stand, *links),
-        Command::Uninstall => install::uninstall(stand),
+        Command::Install { links } => pool_skill::install(&Context::of_process()?, *links),
+        Command::Uninstall => pool_skill::uninstall(&Context::of_process()?),
         Command::Debug { action } => debug::run(stand, action),
     }
 }

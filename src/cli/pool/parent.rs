@@ -27,6 +27,13 @@ fn of_process(user_home: &Path) -> Option<String> {
     if let Some(id) = set(vars::CLAUDE_CODE_SESSION_ID) {
         return id.into_string().ok();
     }
+    of_ancestors(user_home)
+}
+
+/// The conversation of the nearest claude above this process, as it is now: its session file follows what the person does
+/// in it, which the environment of a process that lives on cannot.
+pub fn of_ancestors(user_home: &Path) -> Option<String> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let config = set(vars::CLAUDE_CONFIG_DIR).map(PathBuf::from);
     let dirs: Vec<PathBuf> = config
         .into_iter()

@@ -8,7 +8,7 @@ use super::super::background;
 use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::prompt::{Prompt, nobody_to_ask};
-use super::super::{remove, sessions, statusline};
+use super::super::{pool_skill, remove, sessions, statusline};
 use crate::adapters::clock;
 use crate::adapters::files::Lock;
 use crate::adapters::overlay::{remove_entry, remove_trash};
@@ -90,6 +90,7 @@ fn take_out_of_files(context: &Context) -> Result<(), Failure> {
             failure.hint("put your status line in order, then run the same command again; no account was removed")
         })?;
     }
+    pool_skill::uninstall(context)?;
     Ok(())
 }
 
