@@ -48,7 +48,7 @@ fn the_real_client_is_typed_to_looked_at_and_ended() {
     ];
     daemon.type_script(2, true, &prompt);
     daemon.wait_for("simulated answer to: hi there");
-    let bottom = String::from_utf8(daemon.screen(Look::Bottom(3))).expect("is text");
+    let bottom = String::from_utf8(daemon.screen(Look::Bottom(6))).expect("is text");
     assert!(bottom.contains('❯'), "{bottom}");
 
     daemon.say(&ToHost::End {
