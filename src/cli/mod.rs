@@ -61,7 +61,11 @@ pub fn main() -> u8 {
         pool::Called::Ccp(arguments) => {
             let first = arguments.get(1);
             let is = |name: &str| first.is_some_and(|word| word == name);
-            let mistake = if is("pool") { exit::FAILURE } else { exit::USAGE };
+            let mistake = if is("pool") {
+                exit::FAILURE
+            } else {
+                exit::USAGE
+            };
             let asks_for_directory = is("select");
             match CommandLine::try_parse_from(arguments) {
                 Ok(line) => dispatch(line.command),

@@ -101,10 +101,20 @@ pub const ANCESTRY: &[&str] = &[
     "AI_AGENT",
 ];
 
+/// What a slot of a pool gives to all that runs in it: by it that is found and ended with the slot, so nothing that is to
+/// live longer keeps it.
+pub const OF_A_SLOT: &[&str] = &[
+    CCP_HOOK_PROGRAM,
+    CCP_HOOK_SOCKET,
+    CCP_HOOK_TOKEN,
+    CLAUDE_POOL_DIR,
+    CLAUDE_POOL_SESSION_ID,
+];
+
 /// What no process of the background keeps of the launch or command that started it: whose session that was, and secrets
 /// that replace a login.
 pub fn of_one_session() -> impl Iterator<Item = &'static str> {
-    let lists = OVERRIDES.iter().chain(ANCESTRY);
+    let lists = OVERRIDES.iter().chain(ANCESTRY).chain(OF_A_SLOT);
     lists.copied().chain([CLAUDE_CONFIG_DIR])
 }
 

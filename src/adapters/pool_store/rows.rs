@@ -243,7 +243,11 @@ pub(super) fn put_prompt(
         (None, None) => 0,
         (None, Some(_)) => signed(length(prompt.session, prompt.conversations.first())),
     };
-    let ids: Vec<&str> = prompt.conversations.iter().map(ClaudeUuid::as_str).collect();
+    let ids: Vec<&str> = prompt
+        .conversations
+        .iter()
+        .map(ClaudeUuid::as_str)
+        .collect();
     let conversations = serde_json::Value::from(ids).to_string();
     to.prepare(
         "INSERT OR REPLACE INTO prompts (session, text, slot, process, number, beyond, redelivered,

@@ -166,7 +166,9 @@ fn files_that_are_not_ours_are_left_as_they_are() {
     let newer = dir.path().join("newer.db");
     drop(PoolStore::open(&newer).expect("opens"));
     let changed = Connection::open(&newer).expect("opens");
-    changed.pragma_update(None, "user_version", 99).expect("sets");
+    changed
+        .pragma_update(None, "user_version", 99)
+        .expect("sets");
     drop(changed);
     let error = PoolStore::open(&newer).expect_err("is refused").to_string();
     assert!(error.contains("update ccp"), "{error}");

@@ -59,6 +59,9 @@ fn command(stand: &Stand) -> Result<Command, Failure> {
     words.extend(["--pool-dir".into(), stand.dir.path().into()]);
     let mut command = Command::new(program);
     command.args(words);
+    // Started from inside a session, of a pool even, it does not belong to that.
+    let foreign = vars::ANCESTRY.iter().chain(vars::OF_A_SLOT);
+    foreign.for_each(|name| _ = command.env_remove(name));
     Ok(command)
 }
 

@@ -1,6 +1,6 @@
 //! Connections to the hosts of slots, one task each, on the thread that talks to clients.
 
-use crate::contract::proto::host::{Frames, FromHost, OLDEST, State, ToHost, VERSION};
+use crate::contract::proto::host::{ERROR_FILE, Frames, FromHost, OLDEST, State, ToHost, VERSION};
 use crate::core::pool::id::Place;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ async fn greet(line: &Line) -> io::Result<Greeted> {
         match UnixStream::connect(&line.socket).await {
             Ok(stream) => break stream,
             Err(error) if Instant::now() >= deadline || !may_come(&error) => return Err(error),
+            // It said that it did not start.
+            Err(error) if line.socket.with_file_name(ERROR_FILE).exists() => return Err(error),
             Err(_) => tokio::time::sleep(RETRY).await,
         }
     };

@@ -148,7 +148,10 @@ fn last_lines(path: &Path, lines: u32) -> io::Result<Vec<String>> {
     let all: Vec<&str> = text.lines().skip(usize::from(begin > 0)).collect();
     let wanted = usize::try_from(lines).unwrap_or(usize::MAX);
     let skipped = all.len().saturating_sub(wanted);
-    Ok(all[skipped..].iter().map(|line| (*line).to_owned()).collect())
+    Ok(all[skipped..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect())
 }
 
 fn line(now: Timestamp, category: Category, session: Option<SessionId>, message: &str) -> String {
@@ -181,7 +184,11 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].contains("line 3"), "{lines:?}");
         let session = SessionId::from_bits(10);
-        log.write(Category::Slot, Some(session), "it said sk-ant-oat01-Ab_c-9\nand more");
+        log.write(
+            Category::Slot,
+            Some(session),
+            "it said sk-ant-oat01-Ab_c-9\nand more",
+        );
         let line = added.try_recv().expect("is told");
         let value: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
         assert_eq!(value["category"], "slot");

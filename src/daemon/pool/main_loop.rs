@@ -525,7 +525,9 @@ fn living(place: Place, process: &Process) -> LivingHost {
         pid: process.agent_pid(),
         done: DeliveryNumber(typed),
         uuid: seen.as_ref().and_then(|s| s.uuid.clone()),
-        readiness: seen.as_ref().map_or(Readiness::Starting, |s| s.readiness.clone()),
+        readiness: seen
+            .as_ref()
+            .map_or(Readiness::Starting, |s| s.readiness.clone()),
         since: seen.map_or_else(Timestamp::default, |s| s.since),
         pending: process.pending().to_owned(),
     }

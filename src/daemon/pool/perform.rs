@@ -280,7 +280,11 @@ fn log(pool: &Pool, fact: &Fact) {
             slot,
         } => {
             let at = slot.map_or_else(String::new, |slot| format!(" in slot {slot}"));
-            (Category::State, Some(*session), format!("{from} -> {to}{at}"))
+            (
+                Category::State,
+                Some(*session),
+                format!("{from} -> {to}{at}"),
+            )
         }
         Fact::Readopted { slots } => (Category::Slot, None, format!("readopted {slots} slots")),
         Fact::Evicted { session, slot } => {
@@ -328,9 +332,11 @@ fn log(pool: &Pool, fact: &Fact) {
             let message = format!("conversation {from} became {} by itself", to.as_str());
             (Category::State, Some(*session), message)
         }
-        Fact::TurnFailed { session, what, .. } => {
-            (Category::Error, Some(*session), format!("turn failed: {what}"))
-        }
+        Fact::TurnFailed { session, what, .. } => (
+            Category::Error,
+            Some(*session),
+            format!("turn failed: {what}"),
+        ),
         Fact::Stuck { place, screen } => {
             let message = format!("slot {}: a dialog stands in the way: {screen}", place.slot);
             (Category::Error, None, message)

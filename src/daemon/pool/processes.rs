@@ -198,7 +198,12 @@ impl Process {
 
     /// Nobody will answer those who wait for its host any more. Returns what the machine waits for.
     pub(super) fn give_up(&mut self, why: &str) -> Vec<DeliveryNumber> {
-        let lost = || PoolError::new(Code::NotLive, format!("the session's terminal is gone: {why}"));
+        let lost = || {
+            PoolError::new(
+                Code::NotLive,
+                format!("the session's terminal is gone: {why}"),
+            )
+        };
         for (_, reply) in self.attaching.drain(..) {
             let _ = reply.send(Err(lost()));
         }
@@ -247,7 +252,9 @@ impl Process {
         let state = self.state.as_ref();
         let dialog = state.and_then(|s| s.dialog.as_deref());
         Inspection {
-            readiness: seen.as_ref().map_or(Readiness::Starting, |s| s.readiness.clone()),
+            readiness: seen
+                .as_ref()
+                .map_or(Readiness::Starting, |s| s.readiness.clone()),
             since: seen.as_ref().map_or_else(Timestamp::default, |s| s.since),
             uuid: seen.and_then(|s| s.uuid),
             in_box: match dialog {
@@ -276,7 +283,8 @@ fn seen(file: SessionFile) -> Seen {
 /// lines where they do not fit: only what is no white space counts.
 fn in_box(pending: &str, ours: Option<&str>) -> InBox {
     fn bare(text: &str) -> impl Iterator<Item = char> + '_ {
-        text.chars().filter(|c| !c.is_whitespace() && !c.is_control())
+        text.chars()
+            .filter(|c| !c.is_whitespace() && !c.is_control())
     }
     if bare(pending).next().is_none() {
         return InBox::Nothing;
@@ -288,7 +296,11 @@ fn in_box(pending: &str, ours: Option<&str>) -> InBox {
     // A tall box is shown in part.
     let mut typed = bare(ours);
     let shown = bare(pending).all(|c| typed.any(|o| o == c));
-    if note || shown { InBox::Ours } else { InBox::Else }
+    if note || shown {
+        InBox::Ours
+    } else {
+        InBox::Else
+    }
 }
 
 /// A host's process, or claude's, that may be another one by now.

@@ -2,10 +2,10 @@
 
 use super::log::Category;
 use super::main_loop::{Event, Pool};
-use super::settings::Blueprint;
 use super::perform::internal;
 use super::processes::LookFor;
 use super::server::{Answer, Ask};
+use super::settings::Blueprint;
 use super::views;
 use crate::adapters::short_path;
 use crate::contract::pool::{
@@ -121,7 +121,12 @@ fn translated(pool: &mut Pool, request: Request) -> Result<pool::Request, PoolEr
             session: set.session_id.clone(),
             set: settable(set),
         },
-        other => return Err(internal(format!("{} is no request of this kind", other.name()))),
+        other => {
+            return Err(internal(format!(
+                "{} is no request of this kind",
+                other.name()
+            )));
+        }
     })
 }
 
@@ -133,7 +138,10 @@ fn prepare(pool: &Pool, ask: Ask) {
         if let Some(problem) = configured.ask_shell() {
             log.write(Category::Error, None, &format!("environment: {problem}"));
         }
-        let blueprint = configured.blueprint().map(Box::new);
+        let blueprint = configured.blueprint().and_then(|blueprint| {
+            configured.check_trust(&blueprint)?;
+            Ok(Box::new(blueprint))
+        });
         let _ = events.send(Event::Prepared(ask, blueprint));
     };
     let thread = std::thread::Builder::new().name("preparer".to_owned());
@@ -179,7 +187,12 @@ fn new_session(pool: &Pool, start: Start) -> Result<NewSession, PoolError> {
         id,
         prompt: prompt.transpose()?,
         parent: start.parent.unwrap_or_default(),
-        metadata: start.metadata.map(texts).unwrap_or_default().into_iter().collect(),
+        metadata: start
+            .metadata
+            .map(texts)
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
         cwd,
         account: None,
     })
@@ -231,7 +244,8 @@ const fn content(excerpt: Excerpt) -> Content {
 
 fn settable(set: Set) -> Settable {
     let metadata = set.metadata.map(|object| {
-        let pair = |(key, value): (String, Value)| (key, (!value.is_null()).then(|| value.to_string()));
+        let pair =
+            |(key, value): (String, Value)| (key, (!value.is_null()).then(|| value.to_string()));
         object.into_iter().map(pair).collect()
     });
     Settable {
@@ -284,7 +298,13 @@ pub(super) fn health(pool: &Pool, readopted: Option<u32>) -> Reply {
     let configured = &pool.ground.configured;
     let view = pool.machine.health();
     let config = configured.config();
-    let health = views::health(&view, &pool.ground.name, &config, readopted, &configured.labels());
+    let health = views::health(
+        &view,
+        &pool.ground.name,
+        &config,
+        readopted,
+        &configured.labels(),
+    );
     Reply::Health {
         health: Box::new(health),
     }
@@ -316,7 +336,9 @@ fn list(pool: &Pool, ls: &Ls) -> Reply {
     };
     let labels = pool.ground.configured.labels();
     let found = pool.machine.list(&listing);
-    let sessions = found.iter().map(|view| views::session(view, verbosity, &labels));
+    let sessions = found
+        .iter()
+        .map(|view| views::session(view, verbosity, &labels));
     Reply::Sessions {
         sessions: sessions.collect(),
     }

@@ -10,10 +10,10 @@ use super::settings::{Configured, Surroundings};
 use super::spawning;
 use super::transcripts::Transcripts;
 use crate::adapters::files::{self, Lock};
-use crate::adapters::{clock, short_path};
 use crate::adapters::pool_store::{PoolStore, PoolStoreError};
 use crate::adapters::procs::pipes::survive_broken_pipes;
 use crate::adapters::procs::{self, limits};
+use crate::adapters::{clock, short_path};
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::PoolError;
 use crate::core::pool::event::Known;
@@ -112,10 +112,17 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     let log = Log::open(dir.log(), clock::now());
     let store = PoolStore::open(&dir.database())?;
     let contents = store.load()?;
-    let configured = Configured::load(&dir, places.surroundings)
-        .map_err(|error| ServeError::Config { path: dir.config(), error })?;
+    let configured =
+        Configured::load(&dir, places.surroundings).map_err(|error| ServeError::Config {
+            path: dir.config(),
+            error,
+        })?;
     let listening = Listening::at(&dir)?;
-    log.write(Category::State, None, &format!("started, pid {}", std::process::id()));
+    log.write(
+        Category::State,
+        None,
+        &format!("started, pid {}", std::process::id()),
+    );
     if let Err(error) = limits::raise_descriptors() {
         let message = format!("descriptors not raised: {error}");
         log.write(Category::Error, None, &message);
@@ -162,9 +169,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
         .build()
         .map_err(at(&root))?;
     let why = runtime
-        .block_on(LocalSet::new().run_until(listen(
-            listening, events, ordered, places.owner, &log,
-        )))
+        .block_on(LocalSet::new().run_until(listen(listening, events, ordered, places.owner, &log)))
         .map_err(at(&root))?;
     let deadline = Instant::now() + LAST_WORK;
     for thread in [decider, writer] {
@@ -302,7 +307,9 @@ async fn listen(
         }
         if looked.elapsed() >= LOOK_AT_OWNER {
             looked = Instant::now();
-            let gone = |(pid, start): (u32, Option<u64>)| start.is_none() || procs::start_time(pid) != start;
+            let gone = |(pid, start): (u32, Option<u64>)| {
+                start.is_none() || procs::start_time(pid) != start
+            };
             if told.is_none() && owner.is_some_and(gone) {
                 told = Some("its owner ended");
                 let _ = events.try_send(Event::EndAll);

@@ -60,12 +60,7 @@ pub(super) struct Server<E> {
 
 impl<E: 'static> Server<E> {
     /// A server without clients. `wrap` makes a request an event of the loop.
-    pub(super) fn new(
-        events: SyncSender<E>,
-        wrap: fn(Ask) -> E,
-        user: u32,
-        log: Log,
-    ) -> Rc<Self> {
+    pub(super) fn new(events: SyncSender<E>, wrap: fn(Ask) -> E, user: u32, log: Log) -> Rc<Self> {
         Rc::new(Self {
             events,
             wrap,

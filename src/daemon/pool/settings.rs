@@ -7,6 +7,7 @@ use crate::adapters::agent::slot::{
 };
 use crate::adapters::commands::Places;
 use crate::adapters::files::{self, PRIVATE_FILE};
+use crate::adapters::overlay::require_trust;
 use crate::contract::paths::Base;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Code, Config, PoolError};
@@ -16,7 +17,7 @@ use crate::core::pool::event::Settings;
 use crate::core::pool::id::Build;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -130,6 +131,11 @@ impl Configured {
         places.has_command(name)
     }
 
+    /// Whether slots start without a question in the pool's directory.
+    pub(super) fn check_trust(&self, blueprint: &Blueprint) -> Result<(), PoolError> {
+        require_trust(&self.surroundings.base, blueprint.dir()).map_err(refused)
+    }
+
     /// Asks the login shell for the environment once more. Takes as long as its start-up files do, within a bound.
     pub(super) fn ask_shell(&self) -> Option<String> {
         let inherited = self.surroundings.environment.iter().cloned();
@@ -156,6 +162,9 @@ impl Configured {
         let identity = ClaudeIdentity::of(&claude).map_err(refused)?;
         let home = &self.surroundings.user_home;
         let dir = config.dir.as_ref().map_or(home.clone(), PathBuf::from);
+        // As claude names it, whatever links lead there.
+        let dir = fs::canonicalize(&dir)
+            .map_err(|error| refused(format!("the pool's dir {}: {error}", dir.display())))?;
         // All that makes one slot as good as another.
         let whole = format!("{identity:?} {:?} {}", flags.words(), dir.display());
         Ok(Blueprint {
@@ -219,7 +228,9 @@ impl std::fmt::Debug for Blueprint {
     /// Without the environment, in which people keep secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("Blueprint");
-        shown.field("settings", &self.settings).finish_non_exhaustive()
+        shown
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

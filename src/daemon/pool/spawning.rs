@@ -5,16 +5,16 @@ use super::hosts::clean_up;
 use super::log::{Category, Log};
 use super::main_loop::{Event, Ground, Pool};
 use super::processes::{Process, lives};
+use crate::adapters::procs;
 use crate::adapters::procs::children::Signal;
 use crate::adapters::procs::tree::{Member, tree};
-use crate::adapters::procs;
 use crate::adapters::registry::Registry;
 use crate::adapters::{files, short_path};
 use crate::contract::path_text;
 use crate::contract::paths::CLAUDE_REFRESH_LOCK;
 use crate::contract::paths::pool::{PoolDir, ProcessDir};
-use crate::contract::vars;
 use crate::contract::proto::host::{Ended, HostRecord, Launch, Size};
+use crate::contract::vars;
 use crate::core::account::AccountId;
 use crate::core::pool::event::End;
 use crate::core::pool::id::{Build, ClaudeUuid, Generation, Place, SessionId, SlotId};
@@ -236,11 +236,16 @@ pub(super) fn bury(ground: &Ground, mut process: Process, tell: Option<SyncSende
             let _ = child.wait();
         }
         let ended = ended.or_else(|| record.as_ref().and_then(|r| r.ended.clone()));
+        let error = read(&process.dir.error());
+        let error = error.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
         if let Some(record) = &record {
             end_all_of(record, &process.origin.state_dir);
         }
         clean_up(process.dir.path());
-        let how = how(ended.as_ref());
+        let how = match error {
+            Some(why) if process.state.is_none() => End::SpawnFailed(why),
+            _ => how(ended.as_ref()),
+        };
         if let Some(events) = tell {
             let _ = events.send(Event::Gone(place, how));
         }
@@ -267,7 +272,9 @@ fn end_all_of(record: &HostRecord, state_dir: &Path) {
     if are_gone_within(BY_ITSELF, &all) {
         return;
     }
-    all().iter().for_each(|member| member.signal(Signal::Terminate));
+    all()
+        .iter()
+        .for_each(|member| member.signal(Signal::Terminate));
     if are_gone_within(AFTER_REQUEST, &all) {
         return;
     }

@@ -66,7 +66,8 @@ impl Transcripts {
     pub(super) fn length(&self, cwd: Option<&Path>, uuid: Option<&ClaudeUuid>) -> u64 {
         let Some(uuid) = uuid else { return 0 };
         let path = self.find(cwd.unwrap_or(Path::new("")), Some(uuid));
-        path.and_then(|path| on_disk::length(&path).ok()).unwrap_or(0)
+        path.and_then(|path| on_disk::length(&path).ok())
+            .unwrap_or(0)
     }
 
     /// What a conversation says of a prompt that was typed when its transcript was this long.
@@ -126,7 +127,8 @@ fn await_text(path: &Path, expected: &str) {
     let since = Instant::now();
     let is_there = || {
         let turn = on_disk::last_turn(path).ok();
-        turn.and_then(|turn| turn.last_text).is_some_and(|text| text.trim() == expected.trim())
+        turn.and_then(|turn| turn.last_text)
+            .is_some_and(|text| text.trim() == expected.trim())
     };
     while !is_there() && since.elapsed() < SETTLES {
         files::pause(LOOK);

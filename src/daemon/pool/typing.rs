@@ -14,7 +14,13 @@ const AFTER_EMPTYING: Duration = Duration::from_millis(60);
 
 /// The steps of a script. `pending` is what stands in the box: emptying it takes time, so what is empty is left.
 pub(super) fn steps(typing: &Typing, pending: &str) -> Vec<Step> {
-    let into_box = |steps| if pending.trim().is_empty() { steps } else { after_emptying(steps) };
+    let into_box = |steps| {
+        if pending.trim().is_empty() {
+            steps
+        } else {
+            after_emptying(steps)
+        }
+    };
     let steps = match typing {
         Typing::Prompt(text) => into_box(delivery(text)),
         Typing::Clear => into_box(command("/clear")),

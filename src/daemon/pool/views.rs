@@ -63,7 +63,9 @@ fn text(path: &Path) -> String {
 fn object(metadata: &Metadata) -> Map<String, Value> {
     let value = |text: &String| serde_json::from_str(text).unwrap_or(Value::Null);
     let pairs = metadata.iter();
-    pairs.map(|(key, text)| (key.clone(), value(text))).collect()
+    pairs
+        .map(|(key, text)| (key.clone(), value(text)))
+        .collect()
 }
 
 fn tag(account: Option<AccountId>, labels: &Labels) -> Option<AccountTag> {

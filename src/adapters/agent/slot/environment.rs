@@ -13,15 +13,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// What the shell itself keeps there, of no meaning for a program it starts.
 const OF_THE_SHELL: &[&str] = &["SHLVL", "PWD", "OLDPWD", "_", "TERM"];
 /// What belongs to another slot, or to the daemon.
-const OF_A_SLOT: &[&str] = &[
-    vars::CCP_HOOK_PROGRAM,
-    vars::CCP_HOOK_SOCKET,
-    vars::CCP_HOOK_TOKEN,
-    vars::CLAUDE_POOL_SESSION_ID,
-    vars::CLAUDE_POOL_DIR,
-    vars::CLAUDE_CONFIG_DIR,
-    vars::CCP_ACCOUNT,
-];
+const OF_ANOTHER: &[&str] = &[vars::CLAUDE_CONFIG_DIR, vars::CCP_ACCOUNT];
 /// Variables of claude's own, set by the one that the daemon may have been started from.
 const CLAUDES_OWN: &[u8] = b"CLAUDE_CODE_";
 /// The terminal that a host emulates.
@@ -94,7 +86,11 @@ fn without_claudes(
 ) -> Vec<(OsString, OsString)> {
     let is_claudes = |name: &OsStr| {
         name.as_bytes().starts_with(CLAUDES_OWN)
-            || vars::ANCESTRY.iter().chain(OF_A_SLOT).any(|n| name == *n)
+            || vars::ANCESTRY
+                .iter()
+                .chain(vars::OF_A_SLOT)
+                .chain(OF_ANOTHER)
+                .any(|n| name == *n)
     };
     let pairs = inherited.into_iter();
     pairs.filter(|(name, _)| !is_claudes(name)).collect()
@@ -135,7 +131,11 @@ fn ask(
 /// A person may well set variables of claude's in a start-up file: only what marks a child goes.
 fn without_claudes_children(pairs: Vec<(OsString, OsString)>) -> Vec<(OsString, OsString)> {
     let goes = |name: &OsStr| {
-        let names = vars::ANCESTRY.iter().chain(OF_A_SLOT).chain(OF_THE_SHELL);
+        let names = vars::ANCESTRY
+            .iter()
+            .chain(vars::OF_A_SLOT)
+            .chain(OF_ANOTHER)
+            .chain(OF_THE_SHELL);
         names.clone().any(|n| name == *n)
     };
     pairs.into_iter().filter(|(name, _)| !goes(name)).collect()
@@ -167,7 +167,7 @@ fn pair(entry: &[u8]) -> Option<(OsString, OsString)> {
 /// The whole environment of a slot.
 pub(super) fn of_slot(order: &SlotOrder<'_>) -> Vec<(OsString, OsString)> {
     let mut environment = Environment::exactly(order.environment.pairs.iter().cloned());
-    for name in OF_A_SLOT.iter().chain(OF_THE_SHELL) {
+    for name in vars::OF_A_SLOT.iter().chain(OF_ANOTHER).chain(OF_THE_SHELL) {
         environment = environment.without(name);
     }
     if let Some(account) = order.config_dir {
