@@ -27,7 +27,15 @@ impl Simulation {
                     && !machine.is_launched_for(*id)
                     && machine.is_ordinary(session)
             };
+            let now = self.world.now;
+            // Worked out here once more: pinned ones, then by priority, then by when they came.
+            let place = |id: &SessionId| {
+                let session = &machine.sessions[id];
+                let record = &session.record;
+                (!session.is_pinned(now), -record.priority, record.order)
+            };
             self.queue = machine.waiting().into_iter().filter(ready).collect();
+            self.queue.sort_by_key(place);
         }
     }
 
