@@ -16,7 +16,7 @@ pub const MAX_WAITERS: usize = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct Waiter {
     /// For this session, or for any of that parent's.
-    session: Option<SessionId>,
+    pub(super) session: Option<SessionId>,
     parent: String,
     until: Timestamp,
     content: Content,

@@ -276,6 +276,13 @@ fn check_slots(machine: &Machine) {
             );
         }
     }
+    for waiter in machine.waiters.values() {
+        let busy = |id| machine.has(id) && machine.status_of(id).is_busy();
+        assert!(
+            waiter.session.is_none_or(busy),
+            "waits for nothing: {waiter:?}"
+        );
+    }
     if machine.is_initialized() {
         let health = machine.health();
         let sum: u32 = health.slots.values().sum();
