@@ -249,9 +249,6 @@ impl Machine {
         self.actions
             .push(Action::Notify(Notice::Pool(PoolNews::Destroy)));
         self.send_waiters_home();
-        for session in self.sessions.values_mut() {
-            session.stopping = None;
-        }
         let slots: Vec<SlotId> = self.slots.keys().copied().collect();
         for id in slots {
             self.end_slot(id);

@@ -4,6 +4,7 @@ use super::action::Content;
 use super::id::{SessionId, Ticket};
 use super::machine::Machine;
 use super::refusal::Refusal;
+use super::session::{Purpose, Stopping};
 use super::status::Status;
 use crate::core::time::Timestamp;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub const MAX_WAITERS: usize = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct Waiter {
     /// For this session, or for any of that parent's.
-    session: Option<SessionId>,
+    pub(super) session: Option<SessionId>,
     parent: String,
     until: Timestamp,
     content: Content,
@@ -125,6 +126,13 @@ impl Machine {
         }
         for ticket in std::mem::take(&mut self.closings).into_keys() {
             self.refuse(ticket, Refusal::ShuttingDown);
+        }
+        let stopping = self.sessions.values_mut();
+        let stopping: Vec<Stopping> = stopping.filter_map(|s| s.stopping.take()).collect();
+        for purpose in stopping.into_iter().flat_map(|stopping| stopping.purposes) {
+            if let Purpose::Reply(ticket) = purpose {
+                self.refuse(ticket, Refusal::ShuttingDown);
+            }
         }
     }
 }

@@ -27,7 +27,15 @@ impl Simulation {
                     && !machine.is_launched_for(*id)
                     && machine.is_ordinary(session)
             };
+            let now = self.world.now;
+            // Worked out here once more: pinned ones, then by priority, then by when they came.
+            let place = |id: &SessionId| {
+                let session = &machine.sessions[id];
+                let record = &session.record;
+                (!session.is_pinned(now), -record.priority, record.order)
+            };
             self.queue = machine.waiting().into_iter().filter(ready).collect();
+            self.queue.sort_by_key(place);
         }
     }
 
@@ -267,6 +275,13 @@ fn check_slots(machine: &Machine) {
                 session.id()
             );
         }
+    }
+    for waiter in machine.waiters.values() {
+        let busy = |id| machine.has(id) && machine.status_of(id).is_busy();
+        assert!(
+            waiter.session.is_none_or(busy),
+            "waits for nothing: {waiter:?}"
+        );
     }
     if machine.is_initialized() {
         let health = machine.health();

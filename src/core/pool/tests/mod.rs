@@ -4,6 +4,7 @@ mod checks;
 mod chooser;
 mod claude;
 mod clients;
+mod hosts;
 mod rows;
 mod simulation;
 mod world;

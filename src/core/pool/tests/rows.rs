@@ -416,6 +416,42 @@ fn whoever_waits_is_answered() {
 }
 
 #[test]
+fn nobody_is_left_waiting_at_the_end() {
+    for destroys in [true, false] {
+        let mut pool = Pool::new(1);
+        pool.play("start a, wait 500");
+        let session = pool.id("a");
+        let wait = pool.ask(Request::Wait {
+            session: Some(session.clone()),
+            parent: String::new(),
+            timeout: ms(9000),
+            content: LAST_ANSWER,
+        });
+        let stop = pool.ask(Request::Stop {
+            session: session.clone(),
+        });
+        let archive = pool.ask(Request::Archive {
+            session,
+            recursive: false,
+        });
+        if destroys {
+            pool.ask(Request::Destroy { confirm: true });
+        } else {
+            pool.world.handle(Event::Leaving);
+        }
+        let refused = Reply::Refused(Refusal::ShuttingDown);
+        for ticket in [wait, stop, archive] {
+            assert_eq!(pool.reply(ticket), Some(&refused), "{destroys}");
+        }
+        let late = pool.ask(Request::Resize { size: 2 });
+        assert_eq!(pool.reply(late), Some(&refused));
+        pool.run(2000);
+        assert!(pool.world.shutdown);
+        assert_eq!(pool.world.hosts.is_empty(), destroys);
+    }
+}
+
+#[test]
 fn half_typed_text_is_put_back() {
     let mut pool = Pool::new(1);
     pool.play("start a, wait 2500, half a, follow a, wait 3000");
