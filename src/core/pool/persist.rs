@@ -110,6 +110,7 @@ impl Machine {
             }));
         }
         self.touch(id);
+        self.finish_as(id, status);
         self.reply(
             ticket,
             Reply::Started {
@@ -148,6 +149,10 @@ impl Machine {
             }
         }
         self.mark_prompt(id);
+        // Somebody may have begun to wait for what is not going to happen.
+        if self.sessions.contains_key(&id) {
+            self.finish_as(id, self.status_of(id));
+        }
     }
 
     /// The answer that this session or its prompt is accepted has not been given.

@@ -39,10 +39,15 @@ impl Machine {
             status,
             previous,
         }));
+        if died && !status.is_busy() {
+            return self.finish(id, Some(&Refusal::SessionDied));
+        }
+        self.finish_as(id, status);
+    }
+
+    /// Those who wait for a session are told what it is, unless it is busy.
+    pub(super) fn finish_as(&mut self, id: SessionId, status: Status) {
         match status {
-            Status::Idle | Status::Offloaded if died => {
-                self.finish(id, Some(&Refusal::SessionDied));
-            }
             Status::Idle | Status::Offloaded => self.finish(id, None),
             Status::Error => {
                 let why = self.problem_of(id);
