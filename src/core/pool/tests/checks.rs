@@ -27,15 +27,12 @@ impl Simulation {
                     && !machine.is_launched_for(*id)
                     && machine.is_ordinary(session)
             };
-            let now = self.world.now;
-            // Worked out here once more: pinned ones, then by priority, then by when they came.
-            let place = |id: &SessionId| {
-                let session = &machine.sessions[id];
-                let record = &session.record;
-                (!session.is_pinned(now), -record.priority, record.order)
+            let known = |id: SessionId| {
+                let record = &machine.sessions[&id].record;
+                (id, record.pinned_until, record.priority, record.order)
             };
-            self.queue = machine.waiting().into_iter().filter(ready).collect();
-            self.queue.sort_by_key(place);
+            let waiting = machine.waiting().into_iter().filter(ready);
+            self.queue = waiting.map(known).collect();
         }
     }
 
@@ -49,6 +46,14 @@ impl Simulation {
             self.look_at(action);
         }
         if alone {
+            // Worked out here once more: pinned ones, then by priority, then by when they came. A pin may have run out
+            // with this very step.
+            let now = self.world.now;
+            self.queue
+                .sort_by_key(|(_, pinned_until, priority, order)| {
+                    let is_pinned = pinned_until.is_some_and(|until| until > now);
+                    (!is_pinned, -priority, *order)
+                });
             self.check_order(&actions);
         }
         if let Some(machine) = &self.world.machine {
@@ -187,7 +192,7 @@ impl Simulation {
             return;
         };
         let mut passed_over = None;
-        for id in &self.queue {
+        for (id, ..) in &self.queue {
             if claimed.contains(id) {
                 assert_eq!(passed_over, None, "{id} is served first");
             } else if machine

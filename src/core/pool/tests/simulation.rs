@@ -4,6 +4,7 @@
 use super::world::{Faults, Happening, World, ms};
 use crate::core::pool::event::Request;
 use crate::core::pool::id::{SessionId, Ticket};
+use crate::core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -26,8 +27,8 @@ pub(super) struct Simulation {
     pub(super) open: BTreeMap<Ticket, Request>,
     pub(super) gone: BTreeSet<Ticket>,
     pub(super) calm: bool,
-    /// The queue before the step, for its order.
-    pub(super) queue: Vec<SessionId>,
+    /// Who was in the queue before the step, with what its order goes by: until when it is pinned, priority, arrival.
+    pub(super) queue: Vec<(SessionId, Option<Timestamp>, i64, Option<u64>)>,
     pub(super) evictions: u64,
     pub(super) redelivered: u64,
     pub(super) taken: u64,
