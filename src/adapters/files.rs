@@ -25,6 +25,10 @@ const LOCK_POLL: Duration = Duration::from_micros(500);
 
 /// From now on whatever this process creates is its user's alone, sockets too, from their first instant on. For the
 /// first line of a program: it holds for every thread. Returns the mask that held before.
+#[cfg_attr(
+    not(target_os = "macos"),
+    expect(clippy::useless_conversion, reason = "narrower on macOS")
+)]
 pub fn make_private_by_default() -> u32 {
     // SAFETY: takes a number and touches no memory.
     let before = unsafe { libc::umask(0o077) };

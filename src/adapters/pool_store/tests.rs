@@ -152,7 +152,8 @@ fn a_write_that_fails_leaves_nothing_of_itself() {
 fn files_that_are_not_ours_are_left_as_they_are() {
     let dir = tempfile::tempdir().expect("a directory");
     let text = dir.path().join("text.db");
-    fs::write(&text, "not a database at all, but quite long".repeat(50)).expect("writes");
+    let words = "not a database at all, but quite long".repeat(50);
+    files::replace(&text, words.as_bytes(), PRIVATE_FILE).expect("writes");
     let error = PoolStore::open(&text).expect_err("is refused").to_string();
     assert!(error.contains("is not a pool's database"), "{error}");
     let other = dir.path().join("other.db");
