@@ -15,6 +15,7 @@ const BOUND: Duration = Duration::from_secs(180);
 #[test]
 fn a_real_instance_starts_restarts_gives_up_and_forgets_the_daemon() {
     if std::env::var_os("CCP_TEST_SYSTEMD").is_none() {
+        // `tests/run` sets it for root.
         eprintln!("SKIPPED: CCP_TEST_SYSTEMD is not set");
         return;
     }
