@@ -20,6 +20,8 @@ pub struct HookReport {
     pub cwd: Option<PathBuf>,
     /// `default`, `acceptEdits`, `plan`, `auto`, `bypassPermissions`… Only prompts and ends of turns carry it.
     pub permission_mode: Option<String>,
+    /// claude's own id of the prompt that it is about (2.1.329).
+    pub prompt: Option<String>,
     /// What happened.
     pub what: Reported,
 }
@@ -146,6 +148,7 @@ impl HookReport {
             transcript: text(&value, "transcript_path").map(PathBuf::from),
             cwd: text(&value, "cwd").map(PathBuf::from),
             permission_mode: text(&value, "permission_mode"),
+            prompt: text(&value, "prompt_id"),
             what: what(event, &value),
         })
     }
