@@ -26,6 +26,7 @@ pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
         dir,
         surroundings: Surroundings {
             user_home: context.user_home.clone(),
+            home: context.home.clone(),
             base: settings.base(&context.user_home),
             environment: std::env::vars_os().collect(),
             find_claude: Box::new(move || {

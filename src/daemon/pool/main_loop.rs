@@ -9,7 +9,7 @@ use super::processes::{LookFor, Process, lives};
 use super::requests;
 use super::server::{Answer, Ask};
 use super::settings::{Blueprint, Configured};
-use super::spawning::{self, Living};
+use super::spawning::{self, Living, Started};
 use super::transcripts::Transcripts;
 use super::watching::Watcher;
 use crate::adapters::clock;
@@ -25,7 +25,6 @@ use crate::core::registry::{HookReport, Reported};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Child;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -49,7 +48,7 @@ pub(super) enum Event {
     /// What the machine waits for.
     Happened(Box<Happened>),
     /// A host was started, or was not.
-    Started(Place, Result<Child, String>),
+    Started(Place, Result<Box<Started>, String>),
     /// A host is heard of.
     Host(Place, Heard),
     /// A process of a slot is over, with everything it started.
@@ -246,13 +245,20 @@ impl Pool {
         self.processes.get_mut(&place)
     }
 
-    fn started(&mut self, place: Place, result: Result<Child, String>) {
+    fn started(&mut self, place: Place, result: Result<Box<Started>, String>) {
         let Some(process) = self.processes.get_mut(&place) else {
             return;
         };
         match result {
-            Ok(child) => {
+            Ok(started) => {
+                let Started {
+                    child,
+                    origin,
+                    lease,
+                } = *started;
                 process.child = Some(child);
+                process.origin = origin;
+                process.lease = lease;
                 let line = process.line(self.ground.user);
                 let _ = self.ground.orders.send(Order::Talk(line));
             }
@@ -294,6 +300,10 @@ impl Pool {
         }
         process.announced = true;
         let (pid, account) = (process.agent_pid(), process.origin.account());
+        if let (Some(lease), Some(state)) = (process.lease.take(), &process.state) {
+            let accounts = self.ground.configured.accounts();
+            accounts.hold(&lease, state.agent.pid, state.agent.start);
+        }
         self.tell_machine(Happened::Spawned {
             place,
             pid,

@@ -4,6 +4,7 @@
 //! One thread talks (`serve`, `server`, `hosts`), one decides (`main_loop`), one writes (`keeper`); what takes long and
 //! concerns one client alone (reading a transcript, starting a host) gets a thread for itself.
 
+mod accounts;
 mod hosts;
 mod hub;
 mod keeper;

@@ -4,6 +4,7 @@
 use super::hosts::Line;
 use super::server::Answer;
 use super::spawning::Origin;
+use crate::contract::lease::LeaseName;
 use crate::contract::paths::pool::ProcessDir;
 use crate::contract::pool::{Code, PoolError, Reply};
 use crate::contract::proto::host::{self, Ended, FromHost, Look, Size, State, ToHost};
@@ -60,6 +61,8 @@ pub(super) struct Process {
     pub(super) origin: Origin,
     /// Ours to wait for, when this daemon started it.
     pub(super) child: Option<Child>,
+    /// The claim on its account, until claude holds it.
+    pub(super) lease: Option<LeaseName>,
     /// To its host.
     orders: UnboundedSender<ToHost>,
     /// What its host said of it; nothing before its first word.
@@ -87,6 +90,7 @@ impl Process {
             dir,
             origin,
             child: None,
+            lease: None,
             orders,
             state: None,
             announced: false,

@@ -169,10 +169,13 @@ pub(super) fn prepared(pool: &mut Pool, ask: Ask, blueprint: Result<Box<Blueprin
 }
 
 fn new_session(pool: &Pool, start: Start) -> Result<NewSession, PoolError> {
-    if start.account.is_some() {
-        let text = "this pool runs without accounts; leave `account` out";
-        return Err(PoolError::new(Code::BadAccount, text));
-    }
+    let account = start.account.filter(|account| !account.is_empty());
+    let accounts = pool.ground.configured.accounts();
+    let account = account.map(|reference| {
+        let id = accounts.resolve(&reference);
+        id.map_err(|why| PoolError::new(Code::BadAccount, why))
+    });
+    let account = account.transpose()?;
     let cwd = start.cwd.as_deref().map(directory).transpose()?;
     let prompt = start.prompt.filter(|prompt| !prompt.is_empty());
     let prompt = prompt.map(|prompt| fit(pool, &prompt, cwd.as_deref()));
@@ -194,7 +197,7 @@ fn new_session(pool: &Pool, start: Start) -> Result<NewSession, PoolError> {
             .into_iter()
             .collect(),
         cwd,
-        account: None,
+        account,
     })
 }
 

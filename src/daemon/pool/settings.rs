@@ -1,5 +1,6 @@
 //! How the pool is configured, and what its slots are started from.
 
+use super::accounts::Accounts;
 use super::spawning::Task;
 use super::views::Labels;
 use crate::adapters::agent::slot::{
@@ -8,7 +9,7 @@ use crate::adapters::agent::slot::{
 use crate::adapters::commands::Places;
 use crate::adapters::files::{self, PRIVATE_FILE};
 use crate::adapters::overlay::require_trust;
-use crate::contract::paths::Base;
+use crate::contract::paths::{Base, Home};
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Code, Config, PoolError};
 use crate::contract::proto::host::{Launch, Size};
@@ -36,6 +37,8 @@ pub type FindClaude = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
 pub struct Surroundings {
     /// The person's home directory.
     pub user_home: PathBuf,
+    /// The home of ccp, where the accounts are.
+    pub home: Home,
     /// Their own configuration of claude.
     pub base: Base,
     /// The environment of the command that started it.
@@ -54,6 +57,7 @@ pub(super) struct Configured {
     config: Mutex<Config>,
     /// What the login shell makes of the environment; asked anew at each init.
     shell: Mutex<Option<Arc<ShellEnvironment>>>,
+    labels: Mutex<Labels>,
     surroundings: Surroundings,
 }
 
@@ -72,6 +76,7 @@ impl Configured {
             dir: dir.clone(),
             config: Mutex::new(Config::parse(&text)?),
             shell: Mutex::new(None),
+            labels: Mutex::default(),
             surroundings,
         })
     }
@@ -105,9 +110,25 @@ impl Configured {
         self.config().size.unwrap_or(DEFAULT_SIZE)
     }
 
-    /// What accounts are called.
+    /// Where the accounts are.
+    pub(super) fn accounts(&self) -> Accounts {
+        Accounts {
+            home: self.surroundings.home.clone(),
+            user_home: self.surroundings.user_home.clone(),
+            program: self.surroundings.program.clone(),
+        }
+    }
+
+    /// What accounts are called, as it was read last.
     pub(super) fn labels(&self) -> Labels {
-        Labels::new()
+        let labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        labels.clone()
+    }
+
+    /// Reads anew what accounts are called.
+    pub(super) fn read_labels(&self) {
+        let read = self.accounts().labels();
+        *self.labels.lock().unwrap_or_else(PoisonError::into_inner) = read;
     }
 
     /// This program.
@@ -133,6 +154,10 @@ impl Configured {
 
     /// Whether slots start without a question in the pool's directory.
     pub(super) fn check_trust(&self, blueprint: &Blueprint) -> Result<(), PoolError> {
+        // The accounts' own files are ours to write; plain claude's is not.
+        if !self.accounts().labels().is_empty() {
+            return Ok(());
+        }
         require_trust(&self.surroundings.base, blueprint.dir()).map_err(refused)
     }
 
@@ -156,6 +181,7 @@ impl Configured {
 
     /// What slots are started from now.
     pub(super) fn blueprint(&self) -> Result<Blueprint, PoolError> {
+        self.read_labels();
         let config = self.config();
         let flags = flags_of(&config)?;
         let claude = (self.surroundings.find_claude)().map_err(refused)?;
@@ -250,8 +276,24 @@ impl Blueprint {
         &self.base_dir
     }
 
-    /// What a host is to start.
-    pub(super) fn launch(&self, task: &Task, size: Size, socket: &Path) -> Result<Launch, String> {
+    /// The model that every claude is told to use.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.flags.model()
+    }
+
+    /// The claude that is started.
+    pub(super) fn claude(&self) -> &Path {
+        &self.claude
+    }
+
+    /// What a host is to start; under the account of this directory, or plain.
+    pub(super) fn launch(
+        &self,
+        task: &Task,
+        config_dir: Option<&Path>,
+        size: Size,
+        socket: &Path,
+    ) -> Result<Launch, String> {
         let session = task.session.map(|id| id.to_string());
         let hooks = HookRoute {
             program: self.program.clone(),
@@ -265,7 +307,7 @@ impl Blueprint {
             claude: &self.claude,
             flags: &self.flags,
             cwd: &task.cwd,
-            config_dir: None,
+            config_dir,
             plugins: &self.base_dir.join(PLUGINS),
             environment: &self.environment,
             pool_dir: &self.pool_dir,
@@ -278,7 +320,7 @@ impl Blueprint {
             argv: plan.argv,
             env: plan.environment,
             cwd: plan.cwd,
-            config_dir: None,
+            config_dir: config_dir.map(Path::to_owned),
             size,
             token: hooks.token,
             socket: hooks.socket,

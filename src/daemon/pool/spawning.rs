@@ -9,7 +9,8 @@ use crate::adapters::procs;
 use crate::adapters::procs::children::Signal;
 use crate::adapters::procs::tree::{Member, tree};
 use crate::adapters::registry::Registry;
-use crate::adapters::{files, short_path};
+use crate::adapters::{clock, files, short_path};
+use crate::contract::lease::LeaseName;
 use crate::contract::path_text;
 use crate::contract::paths::CLAUDE_REFRESH_LOCK;
 use crate::contract::paths::pool::{PoolDir, ProcessDir};
@@ -102,6 +103,17 @@ pub(super) struct Task {
     pub(super) session: Option<SessionId>,
 }
 
+/// A host that was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    /// The host.
+    pub(super) child: Child,
+    /// What is known of the process.
+    pub(super) origin: Origin,
+    /// The claim on its account, to be held by claude.
+    pub(super) lease: Option<LeaseName>,
+}
+
 /// Starts a host and a claude.
 pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let place = task.place;
@@ -110,7 +122,7 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let dir = ground.dir.process(slot, generation);
     let socket = dir.socket();
     let socket = short_path::usable(&socket).unwrap_or(socket);
-    let origin = Origin {
+    let mut origin = Origin {
         build: pool.blueprint.settings().build.0,
         cwd: task.cwd.clone(),
         account: account.map(AccountId::number),
@@ -122,11 +134,27 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let blueprint = pool.blueprint.clone();
     let events = ground.events.clone();
     let program = ground.configured.program().to_owned();
+    let accounts = ground.configured.accounts();
     let start = move || {
-        let started = blueprint
-            .launch(&task, SIZE, &origin.socket)
-            .and_then(|launch| start(&dir, &origin, &launch, &program));
-        let _ = events.send(Event::Started(place, started));
+        let start = || {
+            let (model, claude) = (blueprint.model(), blueprint.claude());
+            let given = accounts.pick(account, model, claude, clock::now())?;
+            if let Some(given) = &given {
+                // Elsewhere claude asks whether the directory is trusted, and a person may answer.
+                let own = task.cwd == blueprint.dir();
+                accounts.prepare(given, own.then_some(task.cwd.as_path()))?;
+                origin.account = Some(given.id.number());
+                origin.state_dir.clone_from(&given.dir);
+            }
+            let config_dir = given.as_ref().map(|given| given.dir.as_path());
+            let launch = blueprint.launch(&task, config_dir, SIZE, &origin.socket)?;
+            Ok(Box::new(Started {
+                child: start(&dir, &origin, &launch, &program)?,
+                lease: given.and_then(|given| given.lease),
+                origin,
+            }))
+        };
+        let _ = events.send(Event::Started(place, start()));
     };
     if let Err(error) = thread("starter", start) {
         let why = format!("no thread: {error}");
