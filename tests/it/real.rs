@@ -1,6 +1,7 @@
 //! The product with the real Claude Code, against a stand-in of its service.
 
 mod pool_tools;
+mod pooled;
 mod renewing;
 mod sessions;
 mod signing_in;
