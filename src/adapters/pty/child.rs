@@ -136,9 +136,9 @@ fn usual_signals() {
 
 /// Every descriptor but the three is closed at the exec; the standard library still needs one of its own until then.
 fn close_at_exec() {
-    const FIRST: libc::c_uint = 3;
     #[cfg(target_os = "linux")]
     {
+        const FIRST: libc::c_uint = 3;
         // CLOSE_RANGE_CLOEXEC of linux/close_range.h; kernels before 5.11 do not know it.
         const AT_EXEC: libc::c_uint = 4;
         // SAFETY: plain integers.
