@@ -4,10 +4,9 @@
 
 use crate::adapters::files::mount::is_remote;
 use crate::adapters::files::{Lock, PRIVATE_FILE, create_private_dir};
-use crate::adapters::procs;
+use crate::adapters::{procs, short_path};
 use crate::contract::paths::Home;
 use crate::contract::proto::note::{Found, Note};
-use crate::contract::vars;
 use crate::core::hash::hash;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
@@ -151,33 +150,8 @@ fn socket_path(home: &Home, remote: bool) -> Result<PathBuf, BindError> {
         return Ok(path);
     }
     let name = format!("{:016x}.sock", hash(home.path().as_os_str().as_bytes()));
-    let runtime = std::env::var_os(vars::XDG_RUNTIME_DIR).map(PathBuf::from);
-    let candidates = runtime
-        .into_iter()
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join("ccp"))
-        .chain([PathBuf::from(format!("/tmp/ccp-{}", procs::user_id()))]);
-    let mut refused = io::Error::from(io::ErrorKind::InvalidInput);
-    for dir in candidates {
-        let short = dir.join(&name);
-        match create_private_dir(&dir).and_then(|()| verify_private(&dir)) {
-            Ok(()) if short.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH => return Ok(short),
-            Ok(()) => {}
-            Err(error) => refused = error,
-        }
-    }
-    Err(at(&path)(refused))
-}
-
-/// A directory that only this user can enter, and that is no link.
-fn verify_private(dir: &Path) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(dir)?;
-    let private = metadata.is_dir()
-        && metadata.uid() == procs::user_id()
-        && metadata.permissions().mode() & 0o077 == 0;
-    private
-        .then_some(())
-        .ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied))
+    let dir = short_path::private_runtime_dir().map_err(at(&path))?;
+    Ok(dir.join(name))
 }
 
 fn clear_stale(path: &Path) -> Result<(), BindError> {

@@ -3,25 +3,22 @@
 //! A writer of its own instead of a logging framework: one process writes, from few places, and what is written is
 //! facts with fields. A log that cannot be written is no reason to stop.
 
-use crate::adapters::files::{PRIVATE_FILE, create_private_dir};
+use super::log_file::{Bounds, LogFile};
 use crate::contract::paths::Home;
 use crate::core::calendar::rfc3339;
 use crate::core::redaction::redacted;
 use crate::core::time::Timestamp;
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-/// A file of the log is at most this long, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
-/// Files that are kept beside the one being written.
-const KEPT_FILES: u32 = 4;
-/// How long an older file is kept.
-const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Five files of a megabyte, for two weeks.
+const BOUNDS: Bounds = Bounds {
+    file: 1024 * 1024,
+    older: 4,
+    age: Duration::from_secs(14 * 24 * 3600),
+};
 /// A value is cut after so many characters: foreign text does not fill the log.
 const MAX_VALUE: usize = 400;
 
@@ -42,20 +39,13 @@ pub struct Log {
     aloud: bool,
 }
 
-#[derive(Debug)]
-struct LogFile {
-    path: PathBuf,
-    open: Option<(File, u64)>,
-}
-
 impl Log {
     /// The log of this home; also on stderr when that is a terminal.
     #[must_use]
     pub fn open(home: &Home, now: Timestamp) -> Self {
-        let path = home.daemon_log();
-        drop_old(&path, now);
+        let file = LogFile::new(home.daemon_log(), BOUNDS, now);
         Self {
-            file: Arc::new(Mutex::new(LogFile { path, open: None })),
+            file: Arc::new(Mutex::new(file)),
             aloud: io::stderr().is_terminal(),
         }
     }
@@ -82,60 +72,6 @@ impl Log {
     /// A line of [`Level::Warn`].
     pub fn warn(&self, what: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
         self.write(Level::Warn, what, fields);
-    }
-}
-
-impl LogFile {
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.open.as_ref().is_some_and(|(_, len)| *len >= MAX_FILE) {
-            self.open = None;
-            rotate(&self.path);
-        }
-        if self.open.is_none() {
-            if let Some(dir) = self.path.parent() {
-                create_private_dir(dir)?;
-            }
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(PRIVATE_FILE)
-                .open(&self.path)?;
-            let len = file.metadata()?.len();
-            self.open = Some((file, len));
-        }
-        let Some((file, len)) = &mut self.open else {
-            return Ok(());
-        };
-        *len += line.len() as u64;
-        file.write_all(line)
-    }
-}
-
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
-}
-
-/// Each file gets the next number; the last one is gone.
-fn rotate(path: &Path) {
-    for number in (1..KEPT_FILES).rev() {
-        let _ = fs::rename(numbered(path, number), numbered(path, number + 1));
-    }
-    let _ = fs::rename(path, numbered(path, 1));
-}
-
-fn drop_old(path: &Path, now: Timestamp) {
-    for number in 1..=KEPT_FILES {
-        let file = numbered(path, number);
-        let modified = fs::metadata(&file).and_then(|m| m.modified()).ok();
-        let at = modified
-            .and_then(|m| m.duration_since(UNIX_EPOCH).ok())
-            .and_then(|since| i64::try_from(since.as_millis()).ok())
-            .map(Timestamp::from_unix_ms);
-        if at.is_some_and(|at| now.since(at) > KEPT) {
-            let _ = fs::remove_file(file);
-        }
     }
 }
 
@@ -175,6 +111,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{fs, io};
 
     #[test]
     fn a_line_has_fields_and_no_token() {
@@ -202,7 +139,7 @@ mod tests {
         let now = crate::adapters::clock::now();
         let log = Log::open(&home, now);
         let long = "x".repeat(MAX_VALUE);
-        for _ in 0..(MAX_FILE as usize / MAX_VALUE) * 7 {
+        for _ in 0..(BOUNDS.file as usize / MAX_VALUE) * 7 {
             log.info("full", &[("of", &long)]);
         }
         let names = || {
@@ -217,7 +154,7 @@ mod tests {
         };
         let all = ["", ".1", ".2", ".3", ".4"].map(|n| format!("daemon.log{n}"));
         assert_eq!(names(), all);
-        let later = now.plus(KEPT * 2);
+        let later = now.plus(BOUNDS.age * 2);
         drop(Log::open(&home, later));
         assert_eq!(names(), ["daemon.log"]);
     }

@@ -2,23 +2,24 @@
 //! for 30 days, rotated by size. No prompt and no output of claude gets in.
 
 use crate::adapters::clock;
-use crate::adapters::files::PRIVATE_FILE;
 use crate::core::calendar::rfc3339;
 use crate::core::pool::id::SessionId;
 use crate::core::redaction::redacted;
 use crate::core::time::Timestamp;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use crate::daemon::log_file::{Bounds, LogFile};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::broadcast;
 
-/// The file is at most this long, in bytes; the one before is kept beside it.
-const MAX_FILE: u64 = 8 * 1024 * 1024;
-/// How long the older file is kept.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The file, and the one before it, for 30 days.
+const BOUNDS: Bounds = Bounds {
+    file: 8 * 1024 * 1024,
+    older: 1,
+    age: Duration::from_secs(30 * 24 * 3600),
+};
 /// A message is cut after so many characters: foreign text does not fill the log.
 const MAX_MESSAGE: usize = 2_000;
 /// Lines that somebody who follows the log may be behind.
@@ -60,18 +61,11 @@ pub(super) struct Log {
     added: broadcast::Sender<String>,
 }
 
-#[derive(Debug)]
-struct LogFile {
-    path: PathBuf,
-    open: Option<(File, u64)>,
-}
-
 impl Log {
     /// The log at this path.
     pub(super) fn open(path: PathBuf, now: Timestamp) -> Self {
-        drop_old(&older(&path), now);
         Self {
-            file: Arc::new(Mutex::new(LogFile { path, open: None })),
+            file: Arc::new(Mutex::new(LogFile::new(path, BOUNDS, now))),
             added: broadcast::channel(FOLLOWED).0,
         }
     }
@@ -92,47 +86,7 @@ impl Log {
     pub(super) fn last(&self, lines: u32) -> (Vec<String>, broadcast::Receiver<String>) {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let added = self.added.subscribe();
-        (last_lines(&file.path, lines).unwrap_or_default(), added)
-    }
-}
-
-impl LogFile {
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.open.as_ref().is_some_and(|(_, len)| *len >= MAX_FILE) {
-            self.open = None;
-            let _ = fs::rename(&self.path, older(&self.path));
-        }
-        if self.open.is_none() {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(PRIVATE_FILE)
-                .open(&self.path)?;
-            let len = file.metadata()?.len();
-            self.open = Some((file, len));
-        }
-        let Some((file, len)) = &mut self.open else {
-            return Ok(());
-        };
-        *len += line.len() as u64;
-        file.write_all(line)
-    }
-}
-
-fn older(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    PathBuf::from(name)
-}
-
-fn drop_old(path: &Path, now: Timestamp) {
-    let modified = fs::metadata(path).and_then(|m| m.modified()).ok();
-    let at = modified
-        .and_then(|m| m.duration_since(UNIX_EPOCH).ok())
-        .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .map(Timestamp::from_unix_ms);
-    if at.is_some_and(|at| now.since(at) > KEPT) {
-        let _ = fs::remove_file(path);
+        (last_lines(file.path(), lines).unwrap_or_default(), added)
     }
 }
 
@@ -171,6 +125,7 @@ fn line(now: Timestamp, category: Category, session: Option<SessionId>, message:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::log_file::numbered;
 
     #[test]
     fn lines_are_json_without_tokens_and_the_last_ones_are_found() {
@@ -202,12 +157,12 @@ mod tests {
         let path = dir.path().join("daemon.log");
         let log = Log::open(path.clone(), clock::now());
         let long = "x".repeat(MAX_MESSAGE * 2);
-        let lines = usize::try_from(MAX_FILE).expect("fits") / MAX_MESSAGE + 10;
+        let lines = usize::try_from(BOUNDS.file).expect("fits") / MAX_MESSAGE + 10;
         for _ in 0..lines {
             log.write(Category::Error, None, &long);
         }
-        assert!(older(&path).exists());
-        assert!(fs::metadata(&path).expect("is there").len() < MAX_FILE / 2);
+        assert!(numbered(&path, 1).exists());
+        assert!(std::fs::metadata(&path).expect("is there").len() < BOUNDS.file / 2);
         assert_eq!(log.last(3).0.len(), 3);
     }
 }
