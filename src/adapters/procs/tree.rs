@@ -68,14 +68,13 @@ fn session_of(pid: u32) -> Option<libc::pid_t> {
     (session > 0).then_some(session)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
     // macOS has no `setsid`.
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_child_of_a_child_is_found_also_when_it_left_or_forgot() {
         let mark = format!("tree-{}", std::process::id());

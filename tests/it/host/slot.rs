@@ -328,6 +328,7 @@ pub fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
 
 /// The number that stands in a file, once it does.
 #[track_caller]
+#[cfg(target_os = "linux")]
 pub fn pid_in(file: &Path) -> u32 {
     let mut pid = None;
     wait("pid", || {
