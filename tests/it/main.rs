@@ -8,6 +8,7 @@ mod exec;
 mod launch;
 mod life;
 mod overlay;
+mod pool;
 mod real;
 mod renew;
 mod service;

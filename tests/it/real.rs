@@ -3,6 +3,6 @@
 mod renewing;
 mod sessions;
 mod signing_in;
-mod stage;
-mod terminal;
+pub mod stage;
+pub mod terminal;
 mod workspace;
