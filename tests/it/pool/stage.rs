@@ -31,16 +31,44 @@ impl PoolStage {
     }
 
     pub fn with(size: u32, keep_fresh: u32, flags: &str) -> Option<Self> {
-        let pool = Self {
+        let pool = Self::before_init()?;
+        pool.init(size, keep_fresh, flags);
+        Some(pool)
+    }
+
+    /// A home in which a pool may be made.
+    pub fn before_init() -> Option<Self> {
+        Some(Self {
             stage: Stage::open()?,
-        };
+        })
+    }
+
+    /// Makes the pool.
+    #[track_caller]
+    pub fn init(&self, size: u32, keep_fresh: u32, flags: &str) {
         let (size, keep_fresh) = (size.to_string(), keep_fresh.to_string());
         let arguments = ["init", "--size", &size, "--keep-fresh", &keep_fresh];
-        let dir = pool.stage.home.work_dir();
+        let dir = self.stage.home.work_dir();
         let dir = dir.to_str().expect("is text");
-        pool.cli(&[&arguments[..], &["--flags", flags, "--dir", dir]].concat())
+        self.cli(&[&arguments[..], &["--flags", flags, "--dir", dir]].concat())
             .good();
-        Some(pool)
+    }
+
+    /// Presses keys in a session's terminal.
+    #[track_caller]
+    pub fn press(&self, session: &str, keys: &str) {
+        let request = json!({"type": "input", "sessionId": session, "data": keys});
+        assert_eq!(self.good(request)["type"], "ok");
+    }
+
+    /// Waits for this to stand in a session's box.
+    #[track_caller]
+    pub fn until_pending(&self, session: &str, text: &str) {
+        let filter = json!({"sessions": [session], "fields": ["pendingInput"]});
+        let mut watch = self.watch(filter);
+        if self.info(session)["pendingInput"] != text {
+            watch.next(text, |event| event["changes"]["pendingInput"] == text);
+        }
     }
 
     /// The directory of the pool.
@@ -384,5 +412,28 @@ impl Watch {
     /// All events so far.
     pub fn seen(&self) -> &[Value] {
         &self.seen
+    }
+}
+
+#[test]
+#[ignore = "by hand"]
+fn by_hand() {
+    let flags = std::env::var("BY_HAND_FLAGS").unwrap_or_else(|_| FLAGS.to_owned());
+    let pool = PoolStage::with(1, 0, &flags).expect("starts");
+    println!("HOME {}", pool.stage.home.path().display());
+    let mut line = String::new();
+    let mut watch = pool.watch(json!({}));
+    std::thread::spawn(move || loop { if let Some(e) = watch.client.line(Duration::from_secs(3000)) { println!("EVENT {e}"); } else { break } });
+    while std::io::stdin().read_line(&mut line).expect("reads") > 0 {
+        if line.starts_with("screen") {
+            println!("{}", pool.good(json!({"type":"debug-capture","slot":line[7..].trim().parse::<u32>().unwrap(),"raw":false}))["content"].as_str().unwrap_or("none"));
+        } else if line.starts_with("asked") {
+            for r in pool.stage.standin.service.requests() { if r.endpoint == Endpoint::Messages { println!("asked: {} {:?} {:?}", r.status, r.model, r.turns); } }
+        } else if line.starts_with("log") {
+            println!("{}", pool.log());
+        } else if let Ok(v) = serde_json::from_str(&line) {
+            println!("{}", pool.ask(v));
+        } else { println!("? {line}"); }
+        line.clear();
     }
 }
