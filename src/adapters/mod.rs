@@ -13,6 +13,8 @@ pub mod agent;
 #[cfg(feature = "full")]
 pub mod claude_api;
 #[cfg(feature = "full")]
+pub mod commands;
+#[cfg(feature = "full")]
 pub mod creds;
 #[cfg(feature = "full")]
 pub mod foreign;

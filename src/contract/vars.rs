@@ -33,6 +33,11 @@ pub const NO_COLOR: &str = "NO_COLOR";
 /// Where short paths for sockets can be had.
 pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 
+/// The directory of the pool that a claude belongs to.
+pub const CLAUDE_POOL_DIR: &str = "CLAUDE_POOL_DIR";
+/// The session of the pool that a claude was started for, where it was started for one.
+pub const CLAUDE_POOL_SESSION_ID: &str = "CLAUDE_POOL_SESSION_ID";
+
 /// The directory claude keeps everything in.
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 /// The directory claude keeps its plugin store in; set to the base's, so that plugin paths are the same everywhere.

@@ -83,10 +83,6 @@ impl Prompt {
         if trimmed.starts_with('!') && typed.starts_with('!') {
             typed.insert(0, ' ');
         }
-        // Enter after a backslash breaks the line; claude drops the blank again.
-        if typed.ends_with('\\') {
-            typed.push(' ');
-        }
         Ok(Self(typed))
     }
 

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod login;
 pub mod probe;
 mod process;
+pub mod slot;
 pub mod version;
 
 pub use process::Environment;

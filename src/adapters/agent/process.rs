@@ -58,11 +58,16 @@ impl Environment {
         Self(pairs)
     }
 
+    /// These variables and no others.
+    pub(super) fn exactly(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
     /// The same with this variable.
     #[must_use]
-    pub fn with(self, name: &str, value: &str) -> Self {
+    pub fn with(self, name: &str, value: impl AsRef<OsStr>) -> Self {
         let mut environment = self.without(name);
-        environment.0.push((name.into(), value.into()));
+        environment.0.push((name.into(), value.as_ref().into()));
         environment
     }
 
@@ -71,6 +76,11 @@ impl Environment {
     pub fn without(mut self, name: &str) -> Self {
         self.0.retain(|(other, _)| other != name);
         self
+    }
+
+    /// Its variables, none of them twice.
+    pub(super) fn into_pairs(self) -> Vec<(OsString, OsString)> {
+        self.0
     }
 
     /// A command with exactly these variables.

@@ -268,6 +268,7 @@ fn health_is_read_below_its_name_and_beside_it() {
         accounts: Vec::new(),
         version: "1".to_owned(),
         readopted: None,
+        problems: Vec::new(),
     };
     let reply = Reply::Health {
         health: Box::new(health),

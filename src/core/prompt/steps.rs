@@ -39,9 +39,12 @@ pub enum Step {
 }
 
 /// Types a prompt into an empty box and submits it.
+///
+/// A blank goes behind it, which claude drops again: Enter after a backslash would break the line, and after `@word`
+/// would take a suggestion instead.
 #[must_use]
 pub fn delivery_steps(prompt: &Prompt) -> Vec<Step> {
-    let mut steps = restore_steps(prompt.typed());
+    let mut steps = pastes(&format!("{} ", prompt.typed()));
     steps.push(Step::Pause(BEFORE_SUBMIT));
     steps.extend(submit_steps());
     steps
@@ -56,12 +59,15 @@ pub fn submit_steps() -> Vec<Step> {
 /// Puts text into the box and leaves it there: what a person had half typed before a delivery.
 #[must_use]
 pub fn restore_steps(text: &str) -> Vec<Step> {
-    let text = super::text::typed(text);
+    pastes(&super::text::typed(text))
+}
+
+fn pastes(text: &str) -> Vec<Step> {
     if text.is_empty() {
         return Vec::new();
     }
     let mut bytes = Vec::with_capacity(text.len() * 2);
-    for part in parts(&text) {
+    for part in parts(text) {
         bytes.extend_from_slice(PASTE_START);
         bytes.extend_from_slice(part.as_bytes());
         bytes.extend_from_slice(PASTE_END);

@@ -13,8 +13,9 @@ use super::spawning::{self, Living};
 use super::transcripts::Transcripts;
 use super::watching::Watcher;
 use crate::adapters::clock;
+use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
-use crate::contract::pool::{Event as Told, Reply};
+use crate::contract::pool::{Event as Told, PoolError, Reply};
 use crate::contract::proto::host::{FromHost, ToHost};
 use crate::core::pool::event::{End, Event as Happened, Known, LivingHost};
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
@@ -55,6 +56,8 @@ pub(super) enum Event {
     Gone(Place, End),
     /// A claude's own file changed.
     FileChanged(PathBuf),
+    /// An init may begin: what slots are started from is known, or why it is not.
+    Prepared(Ask, Result<Box<Blueprint>, PoolError>),
     /// It is time to end, and the slots live on.
     Leave,
     /// It is time to end, slots and all.
@@ -81,7 +84,7 @@ pub(super) struct Ground {
     /// The user it belongs to.
     pub(super) user: u32,
     /// How claude is started.
-    pub(super) configured: Configured,
+    pub(super) configured: Arc<Configured>,
     /// Where conversations are.
     pub(super) transcripts: Arc<Transcripts>,
     /// To itself.
@@ -207,6 +210,7 @@ impl Pool {
             Event::Host(place, heard) => self.heard(place, heard),
             Event::Gone(place, how) => self.gone(place, how),
             Event::FileChanged(path) => self.file_changed(&path),
+            Event::Prepared(ask, blueprint) => requests::prepared(self, ask, blueprint),
             Event::Leave => {
                 self.tell_machine(Happened::Leaving);
                 self.is_over = true;
@@ -265,7 +269,7 @@ impl Pool {
     fn greeted(&mut self, place: Place, state: crate::contract::proto::host::State) {
         if let Some(process) = self.processes.get_mut(&place) {
             process.greeted(state);
-            self.watcher.watch(&process.origin.sessions_dir());
+            self.watcher.watch(process.origin.registry().dir());
         }
     }
 
@@ -367,7 +371,7 @@ impl Pool {
         if process.read_file().is_some() {
             return;
         }
-        let own_place = process.origin.cwd != self.blueprint.dir();
+        let own_place = process.origin.cwd != *self.blueprint.dir();
         let answerable = what == "trust" && own_place;
         self.tell_machine(Happened::Stuck {
             place,
@@ -443,8 +447,7 @@ impl Pool {
     }
 
     fn file_changed(&mut self, path: &std::path::Path) {
-        let pid = path.file_stem().and_then(|stem| stem.to_str());
-        let Some(pid) = pid.and_then(|pid| pid.parse().ok()) else {
+        let Some(pid) = Registry::pid_of(path) else {
             return;
         };
         let dir = path.parent();

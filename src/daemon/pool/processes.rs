@@ -4,7 +4,6 @@
 use super::hosts::Line;
 use super::server::Answer;
 use super::spawning::Origin;
-use crate::adapters::registry;
 use crate::contract::paths::pool::ProcessDir;
 use crate::contract::pool::{Code, PoolError, Reply};
 use crate::contract::proto::host::{self, Ended, FromHost, Look, Size, State, ToHost};
@@ -237,7 +236,8 @@ impl Process {
         if agent.pid == 0 {
             return None;
         }
-        let file = registry::load(&self.origin.sessions_dir(), agent.pid)?;
+        // One that stays unreadable says nothing.
+        let file = self.origin.registry().load(agent.pid).ok()??;
         Some(seen(file))
     }
 

@@ -1,7 +1,8 @@
 //! What clients ask, as the machine takes it; and what is only looked up.
 
 use super::log::Category;
-use super::main_loop::Pool;
+use super::main_loop::{Event, Pool};
+use super::settings::Blueprint;
 use super::perform::internal;
 use super::processes::LookFor;
 use super::server::{Answer, Ask};
@@ -31,6 +32,11 @@ pub(super) fn take(pool: &mut Pool, ask: Ask) {
         return;
     }
     match request {
+        // The login shell is asked first.
+        Request::Init(init) if !pool.machine.is_initialized() => {
+            let request = Request::Init(init);
+            prepare(pool, Ask { request, reply });
+        }
         // These wait for a host.
         Request::Attach { session_id } => attach(pool, &session_id, reply),
         Request::DebugCapture { slot, raw } => debug_capture(pool, slot, raw, reply),
@@ -72,15 +78,10 @@ pub(super) fn end_all(pool: &mut Pool) {
 
 fn translated(pool: &mut Pool, request: Request) -> Result<pool::Request, PoolError> {
     Ok(match request {
-        Request::Init(init) => {
-            if !pool.machine.is_initialized() {
-                prepare(pool)?;
-            }
-            pool::Request::Init {
-                size: init.size.map(i64::from),
-                no_restore: init.no_restore,
-            }
-        }
+        Request::Init(init) => pool::Request::Init {
+            size: init.size.map(i64::from),
+            no_restore: init.no_restore,
+        },
         Request::Resize { size } => pool::Request::Resize {
             size: i64::from(size),
         },
@@ -124,12 +125,39 @@ fn translated(pool: &mut Pool, request: Request) -> Result<pool::Request, PoolEr
     })
 }
 
-/// Before the first slot: what they are started from, as it is now.
-fn prepare(pool: &mut Pool) -> Result<(), PoolError> {
-    pool.blueprint = pool.ground.configured.fresh_blueprint()?;
-    let settings = pool.blueprint.settings();
-    pool.tell_machine(Happened::SettingsChanged(settings));
-    Ok(())
+/// Before the first slot: what they are started from, as it is now. Takes as long as the start-up files of a shell.
+fn prepare(pool: &Pool, ask: Ask) {
+    let configured = Arc::clone(&pool.ground.configured);
+    let (events, log) = (pool.ground.events.clone(), pool.ground.log.clone());
+    let job = move || {
+        if let Some(problem) = configured.ask_shell() {
+            log.write(Category::Error, None, &format!("environment: {problem}"));
+        }
+        let blueprint = configured.blueprint().map(Box::new);
+        let _ = events.send(Event::Prepared(ask, blueprint));
+    };
+    let thread = std::thread::Builder::new().name("preparer".to_owned());
+    if let Err(error) = thread.spawn(job) {
+        let message = format!("no thread for an init: {error}");
+        pool.ground.log.write(Category::Error, None, &message);
+    }
+}
+
+/// Begins, if slots can be started at all.
+pub(super) fn prepared(pool: &mut Pool, ask: Ask, blueprint: Result<Box<Blueprint>, PoolError>) {
+    let Ask { request, reply } = ask;
+    match blueprint.and_then(|blueprint| Ok((translated(pool, request)?, blueprint))) {
+        Ok((request, blueprint)) => {
+            pool.blueprint = *blueprint;
+            let settings = pool.blueprint.settings();
+            pool.tell_machine(Happened::SettingsChanged(settings));
+            let ticket = pool.owe(reply);
+            pool.tell_machine(Happened::Request { ticket, request });
+        }
+        Err(error) => {
+            let _ = reply.send(Err(error));
+        }
+    }
 }
 
 fn new_session(pool: &Pool, start: Start) -> Result<NewSession, PoolError> {
@@ -174,8 +202,7 @@ fn directory(text: &str) -> Result<PathBuf, PoolError> {
 
 /// A prompt in the form that claude takes as text.
 fn fit(pool: &Pool, prompt: &str, cwd: Option<&Path>) -> Result<Arc<str>, PoolError> {
-    let own = pool.blueprint.dir();
-    let cwd = cwd.unwrap_or(&own);
+    let cwd = cwd.unwrap_or_else(|| pool.blueprint.dir());
     let is_custom = |name: &str| pool.ground.configured.is_command(cwd, name);
     match Prompt::parse(prompt, is_custom) {
         Ok(prompt) => Ok(Arc::from(prompt.typed())),

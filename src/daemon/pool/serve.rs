@@ -124,8 +124,8 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     let (events, heard) = mpsc::sync_channel(MAX_EVENTS);
     let (orders, ordered) = unbounded_channel();
     let (jobs, given) = mpsc::sync_channel(MAX_JOBS);
-    let transcripts = Arc::new(Transcripts::new(configured.projects()));
-    let blueprint = configured.last_blueprint();
+    let transcripts = Arc::new(Transcripts::new(configured.config_dir().to_owned()));
+    let blueprint = configured.blueprint_or_none();
     let known = Known {
         size: configured.size(),
         settings: blueprint.settings(),
@@ -139,7 +139,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
         name: dir.name(),
         dir,
         user: procs::user_id(),
-        configured,
+        configured: Arc::new(configured),
         transcripts: Arc::clone(&transcripts),
         events: events.clone(),
         orders,

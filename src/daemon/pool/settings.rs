@@ -2,21 +2,22 @@
 
 use super::spawning::Task;
 use super::views::Labels;
+use crate::adapters::agent::slot::{
+    ClaudeIdentity, Flags, HookRoute, Opening, PATIENCE, ShellEnvironment, SlotOrder, plan,
+};
+use crate::adapters::commands::Places;
 use crate::adapters::files::{self, PRIVATE_FILE};
 use crate::contract::paths::Base;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Code, Config, PoolError};
 use crate::contract::proto::host::{Launch, Size};
-use crate::contract::vars;
 use crate::core::hash::hash;
 use crate::core::pool::event::Settings;
 use crate::core::pool::id::Build;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const DEFAULT_SIZE: u32 = 3;
 /// The largest configuration that is read, in bytes.
 const MAX_CONFIG: u64 = 1024 * 1024;
+/// Name of the base's plugin store.
+const PLUGINS: &str = "plugins";
 
 /// Finds claude, as a launch would; or says why there is none.
 pub type FindClaude = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
@@ -48,214 +51,234 @@ pub struct Surroundings {
 pub(super) struct Configured {
     dir: PoolDir,
     config: Mutex<Config>,
+    /// What the login shell makes of the environment; asked anew at each init.
+    shell: Mutex<Option<Arc<ShellEnvironment>>>,
     surroundings: Surroundings,
 }
 
 impl Configured {
+    /// Reads the configuration of the pool in this directory; none says nothing.
     pub(super) fn load(dir: &PoolDir, surroundings: Surroundings) -> Result<Self, PoolError> {
-        let text = match fs::metadata(dir.config()) {
-            Ok(found) if found.len() > MAX_CONFIG => {
-                return Err(PoolError::new(Code::Internal, "it is too large"));
+        let mut text = Vec::new();
+        match File::open(dir.config()).and_then(|f| f.take(MAX_CONFIG + 1).read_to_end(&mut text)) {
+            Ok(_) if text.len() as u64 > MAX_CONFIG => {
+                return Err(refused("it is larger than a configuration is"));
             }
-            Ok(_) => fs::read(dir.config()).map_err(internal)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(internal(error)),
-        };
-        let config = Mutex::new(Config::parse(&text)?);
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
+            _ => {}
+        }
         Ok(Self {
             dir: dir.clone(),
-            config,
+            config: Mutex::new(Config::parse(&text)?),
+            shell: Mutex::new(None),
             surroundings,
         })
     }
 
+    /// The configuration as it is.
     pub(super) fn config(&self) -> Config {
-        self.config
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.clone()
     }
 
-    /// Takes keys over, and writes them down.
+    /// Takes keys over and writes them down; none when one is wrong, or nothing can be written.
     pub(super) fn change(&self, set: &Map<String, Value>) -> Result<(), PoolError> {
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let next = config.changed(set)?;
+        // What no slot could be started with is not accepted.
+        flags_of(&next)?;
         let path = self.dir.config();
-        files::replace(&path, next.text().as_bytes(), PRIVATE_FILE).map_err(|error| {
-            let text = format!("cannot write {}: {error}", path.display());
-            PoolError::new(Code::Unavailable, text)
-        })?;
+        files::replace(&path, next.text().as_bytes(), PRIVATE_FILE)
+            .map_err(|error| refused(format!("cannot write {}: {error}", path.display())))?;
         *config = next;
         Ok(())
     }
 
+    /// Writes the number of slots down.
     pub(super) fn save_size(&self, size: u32) -> Result<(), PoolError> {
-        let set = Map::from_iter([("size".to_owned(), Value::from(size))]);
-        self.change(&set)
+        self.change(&Map::from_iter([("size".to_owned(), Value::from(size))]))
     }
 
+    /// How many slots.
     pub(super) fn size(&self) -> u32 {
         self.config().size.unwrap_or(DEFAULT_SIZE)
     }
 
+    /// What accounts are called.
     pub(super) fn labels(&self) -> Labels {
         Labels::new()
     }
 
+    /// This program.
     pub(super) fn program(&self) -> &Path {
         &self.surroundings.program
     }
 
-    pub(super) fn projects(&self) -> PathBuf {
-        self.surroundings.base.dir.join("projects")
+    /// Where conversations are written down.
+    pub(super) fn config_dir(&self) -> &Path {
+        &self.surroundings.base.dir
     }
 
-    pub(super) fn is_command(&self, _cwd: &Path, _name: &str) -> bool {
-        false
+    /// Whether `/name` is a command or a skill of the person's for a claude in this directory.
+    pub(super) fn is_command(&self, cwd: &Path, name: &str) -> bool {
+        let places = Places {
+            config_dir: self.surroundings.base.dir.clone(),
+            plugins: self.surroundings.base.dir.join(PLUGINS),
+            project: cwd.to_owned(),
+            user_home: self.surroundings.user_home.clone(),
+        };
+        places.has_command(name)
     }
 
-    /// What slots were started from last, as far as that can be told before an init.
-    pub(super) fn last_blueprint(&self) -> Blueprint {
+    /// Asks the login shell for the environment once more. Takes as long as its start-up files do, within a bound.
+    pub(super) fn ask_shell(&self) -> Option<String> {
+        let inherited = self.surroundings.environment.iter().cloned();
+        let asked = ShellEnvironment::capture(inherited, PATIENCE);
+        let problem = asked.problem().map(str::to_owned);
+        let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+        *shell = Some(Arc::new(asked));
+        problem
+    }
+
+    fn environment(&self) -> Arc<ShellEnvironment> {
+        let shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+        shell.clone().unwrap_or_else(|| {
+            let inherited = self.surroundings.environment.iter().cloned();
+            Arc::new(ShellEnvironment::inherited(inherited))
+        })
+    }
+
+    /// What slots are started from now.
+    pub(super) fn blueprint(&self) -> Result<Blueprint, PoolError> {
+        let config = self.config();
+        let flags = flags_of(&config)?;
+        let claude = (self.surroundings.find_claude)().map_err(refused)?;
+        let identity = ClaudeIdentity::of(&claude).map_err(refused)?;
+        let home = &self.surroundings.user_home;
+        let dir = config.dir.as_ref().map_or(home.clone(), PathBuf::from);
+        // All that makes one slot as good as another.
+        let whole = format!("{identity:?} {:?} {}", flags.words(), dir.display());
+        Ok(Blueprint {
+            settings: Settings {
+                keep_fresh: config.fresh_wanted(),
+                dir,
+                build: Build(hash(whole.as_bytes())),
+            },
+            flags,
+            claude,
+            environment: self.environment(),
+            base_dir: self.surroundings.base.dir.clone(),
+            pool_dir: self.dir.path().to_owned(),
+            program: self.surroundings.program.clone(),
+            umask: self.surroundings.umask,
+        })
+    }
+
+    /// What slots are started from, as far as that can be told: enough to keep those that run.
+    pub(super) fn blueprint_or_none(&self) -> Blueprint {
         self.blueprint().unwrap_or_else(|_| Blueprint {
             settings: Settings {
                 keep_fresh: self.config().fresh_wanted(),
                 dir: self.surroundings.user_home.clone(),
                 build: Build(0),
             },
-            base: self.surroundings.base.clone(),
+            flags: Flags::default(),
             claude: PathBuf::new(),
-            words: Vec::new(),
-            environment: Arc::new(Vec::new()),
-            umask: self.surroundings.umask,
-        })
-    }
-
-    pub(super) fn fresh_blueprint(&self) -> Result<Blueprint, PoolError> {
-        self.blueprint()
-    }
-
-    pub(super) fn blueprint(&self) -> Result<Blueprint, PoolError> {
-        let config = self.config();
-        let claude = (self.surroundings.find_claude)()
-            .map_err(|why| PoolError::new(Code::Unavailable, why))?;
-        let claude = fs::canonicalize(&claude).unwrap_or(claude);
-        let found = fs::metadata(&claude).map_err(internal)?;
-        let dir = config
-            .dir
-            .as_ref()
-            .map_or_else(|| self.surroundings.user_home.clone(), PathBuf::from);
-        let words: Vec<OsString> = config
-            .flags
-            .iter()
-            .flat_map(|f| f.split_whitespace())
-            .map(OsString::from)
-            .collect();
-        let identity = format!(
-            "{:?} {} {} {:?} {:?}",
-            claude,
-            found.ino(),
-            found.mtime(),
-            words,
-            dir
-        );
-        Ok(Blueprint {
-            settings: Settings {
-                keep_fresh: config.fresh_wanted(),
-                dir,
-                build: Build(hash(identity.as_bytes())),
-            },
-            base: self.surroundings.base.clone(),
-            claude,
-            words,
-            environment: Arc::new(self.surroundings.environment.clone()),
+            environment: self.environment(),
+            base_dir: self.surroundings.base.dir.clone(),
+            pool_dir: self.dir.path().to_owned(),
+            program: self.surroundings.program.clone(),
             umask: self.surroundings.umask,
         })
     }
 }
 
-fn internal(why: impl std::fmt::Display) -> PoolError {
-    PoolError::new(Code::Internal, why.to_string())
+fn flags_of(config: &Config) -> Result<Flags, PoolError> {
+    let flags = config.flags.as_deref().unwrap_or_default();
+    Flags::parse(flags).map_err(|error| PoolError::new(Code::BadRequest, error.to_string()))
+}
+
+fn refused(why: impl std::fmt::Display) -> PoolError {
+    PoolError::new(Code::Unavailable, why.to_string())
 }
 
 /// What slots are started from.
 #[derive(Clone)]
 pub(super) struct Blueprint {
     settings: Settings,
-    base: Base,
+    flags: Flags,
     claude: PathBuf,
-    words: Vec<OsString>,
-    environment: Arc<Vec<(OsString, OsString)>>,
+    environment: Arc<ShellEnvironment>,
+    base_dir: PathBuf,
+    pool_dir: PathBuf,
+    program: PathBuf,
     umask: u32,
 }
 
+impl std::fmt::Debug for Blueprint {
+    /// Without the environment, in which people keep secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Blueprint");
+        shown.field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Blueprint {
+    /// As the machine knows it.
     pub(super) fn settings(&self) -> Settings {
         self.settings.clone()
     }
 
-    pub(super) fn dir(&self) -> PathBuf {
-        self.settings.dir.clone()
+    /// Where slots are started unless a session wants another place.
+    pub(super) fn dir(&self) -> &Path {
+        &self.settings.dir
     }
 
-    pub(super) fn state_dir(&self) -> PathBuf {
-        self.base.dir.clone()
+    /// Where claude keeps its state.
+    pub(super) fn state_dir(&self) -> &Path {
+        &self.base_dir
     }
 
-    pub(super) fn launch(
-        &self,
-        task: &Task,
-        size: Size,
-        socket: &Path,
-        program: &Path,
-    ) -> Result<Launch, String> {
-        let hook = serde_json::json!([{"hooks": [{"type": "command", "command": "exec \"$CCP_HOOK_PROGRAM\" hook"}]}]);
-        let settings = serde_json::json!({
-            "hooks": {"SessionStart": hook, "UserPromptSubmit": hook, "Stop": hook, "StopFailure": hook, "Notification": hook, "SessionEnd": hook},
+    /// What a host is to start.
+    pub(super) fn launch(&self, task: &Task, size: Size, socket: &Path) -> Result<Launch, String> {
+        let session = task.session.map(|id| id.to_string());
+        let hooks = HookRoute {
+            program: self.program.clone(),
+            socket: socket.to_owned(),
+            token: token().map_err(|error| format!("no random bits: {error}"))?,
+        };
+        let opening = task.resume.as_ref().map_or(Opening::Fresh, |uuid| {
+            Opening::Resume(uuid.as_str().to_owned())
         });
-        let mut argv = vec![self.claude.clone().into_os_string()];
-        argv.extend(self.words.iter().cloned());
-        argv.extend(["--settings".into(), settings.to_string().into()]);
-        if let Some(uuid) = &task.resume {
-            argv.extend(["--resume".into(), uuid.as_str().into()]);
-        }
-        let mut env: Vec<(OsString, OsString)> = self
-            .environment
-            .iter()
-            .filter(|(name, _)| {
-                let name = name.as_bytes();
-                !name.starts_with(b"CLAUDE_CODE_") && name != b"CLAUDECODE" && name != b"CLAUDE_PID"
-            })
-            .cloned()
-            .collect();
-        for (name, value) in [
-            ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-            ("DISABLE_AUTOUPDATER", "1"),
-            ("CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL", "1"),
-        ] {
-            env.push((name.into(), value.into()));
-        }
-        env.push((vars::CCP_HOOK_PROGRAM.into(), program.into()));
-        let token = format!(
-            "{:016x}{:016x}",
-            files::random_u64().map_err(|e| e.to_string())?,
-            files::random_u64().map_err(|e| e.to_string())?
-        );
+        let order = SlotOrder {
+            claude: &self.claude,
+            flags: &self.flags,
+            cwd: &task.cwd,
+            config_dir: None,
+            plugins: &self.base_dir.join(PLUGINS),
+            environment: &self.environment,
+            pool_dir: &self.pool_dir,
+            pool_session: session.as_deref(),
+            hooks: &hooks,
+            opening: &opening,
+        };
+        let plan = plan(&order).map_err(|error| error.to_string())?;
         Ok(Launch {
-            argv,
-            env,
-            cwd: task.cwd.clone(),
+            argv: plan.argv,
+            env: plan.environment,
+            cwd: plan.cwd,
             config_dir: None,
             size,
-            token,
-            socket: socket.to_owned(),
-            session: task.session.map(|id| id.to_string()),
+            token: hooks.token,
+            socket: hooks.socket,
+            session,
             umask: Some(self.umask),
         })
     }
 }
 
-impl PartialEq for Blueprint {
-    fn eq(&self, other: &Self) -> bool {
-        self.settings == other.settings
-    }
+/// 128 random bits.
+fn token() -> io::Result<String> {
+    let (high, low) = (files::random_u64()?, files::random_u64()?);
+    Ok(format!("{high:016x}{low:016x}"))
 }

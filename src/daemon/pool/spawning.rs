@@ -8,6 +8,7 @@ use super::processes::{Process, lives};
 use crate::adapters::procs::children::Signal;
 use crate::adapters::procs::tree::{Member, tree};
 use crate::adapters::procs;
+use crate::adapters::registry::Registry;
 use crate::adapters::{files, short_path};
 use crate::contract::path_text;
 use crate::contract::paths::pool::{PoolDir, ProcessDir};
@@ -59,8 +60,8 @@ pub(super) struct Origin {
 
 impl Origin {
     /// Where claude's own files about running sessions are.
-    pub(super) fn sessions_dir(&self) -> PathBuf {
-        self.state_dir.join("sessions")
+    pub(super) fn registry(&self) -> Registry {
+        Registry::of(&self.state_dir)
     }
 
     /// On whose login.
@@ -114,7 +115,7 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
         build: pool.blueprint.settings().build.0,
         cwd: task.cwd.clone(),
         account: account.map(AccountId::number),
-        state_dir: pool.blueprint.state_dir(),
+        state_dir: pool.blueprint.state_dir().to_owned(),
         socket,
     };
     let process = Process::new(place, dir.clone(), origin.clone());
@@ -124,7 +125,7 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let program = ground.configured.program().to_owned();
     let start = move || {
         let started = blueprint
-            .launch(&task, SIZE, &origin.socket, &program)
+            .launch(&task, SIZE, &origin.socket)
             .and_then(|launch| start(&dir, &origin, &launch, &program));
         let _ = events.send(Event::Started(place, started));
     };

@@ -6,10 +6,9 @@ use crate::contract::pool::{Code, PoolError};
 use crate::core::pool::action::{Content, Detail};
 use crate::core::pool::event::InTranscript;
 use crate::core::pool::id::ClaudeUuid;
-use crate::core::transcript::{self, Wanted, project_dir_name};
+use crate::core::transcript::{self, Wanted};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,16 +23,16 @@ const MOST_KNOWN: usize = 20_000;
 /// The transcripts of one configuration directory.
 #[derive(Debug)]
 pub(super) struct Transcripts {
-    projects: PathBuf,
+    config_dir: PathBuf,
     /// What hooks said.
     known: Mutex<BTreeMap<String, PathBuf>>,
 }
 
 impl Transcripts {
-    /// Those below this `projects` directory.
-    pub(super) fn new(projects: PathBuf) -> Self {
+    /// Those below this configuration directory.
+    pub(super) fn new(config_dir: PathBuf) -> Self {
         Self {
-            projects,
+            config_dir,
             known: Mutex::default(),
         }
     }
@@ -49,34 +48,25 @@ impl Transcripts {
 
     /// The transcript of a conversation that began in this directory; of the one that began last, where none is named.
     pub(super) fn find(&self, cwd: &Path, uuid: Option<&ClaudeUuid>) -> Option<PathBuf> {
-        let dir = self.projects.join(project_dir_name(&cwd.to_string_lossy()));
         let Some(uuid) = uuid else {
-            return newest(&dir);
+            return newest(on_disk::path_of(&self.config_dir, cwd, "").parent()?);
         };
         let told = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.get(uuid.as_str()).cloned()
         };
-        let name = format!("{}.jsonl", uuid.as_str());
-        let usual = dir.join(&name);
+        let usual = on_disk::path_of(&self.config_dir, cwd, uuid.as_str());
         told.into_iter()
             .chain([usual])
             .find(|path| path.is_file())
-            .or_else(|| self.elsewhere(&name))
-    }
-
-    /// A conversation may have begun in another directory than the session did.
-    fn elsewhere(&self, name: &str) -> Option<PathBuf> {
-        let dirs = fs::read_dir(&self.projects).ok()?.flatten();
-        dirs.map(|dir| dir.path().join(name)).find(|p| p.is_file())
+            .or_else(|| on_disk::find(&self.config_dir, uuid.as_str()))
     }
 
     /// How long the transcript of a conversation is; 0 where there is none.
     pub(super) fn length(&self, cwd: Option<&Path>, uuid: Option<&ClaudeUuid>) -> u64 {
         let Some(uuid) = uuid else { return 0 };
         let path = self.find(cwd.unwrap_or(Path::new("")), Some(uuid));
-        let length = path.and_then(|path| fs::metadata(path).ok());
-        length.map_or(0, |metadata| metadata.len())
+        path.and_then(|path| on_disk::length(&path).ok()).unwrap_or(0)
     }
 
     /// What a transcript says of a prompt that was typed when it was this long.
@@ -118,11 +108,8 @@ impl Transcripts {
                 Detail::Raw => transcript::Detail::Raw,
             },
         };
-        let unread = |error: io::Error| {
-            let text = format!("cannot read {}: {error}", path.display());
-            PoolError::new(Code::Internal, text)
-        };
-        on_disk::capture(&path, wanted).map_err(unread)
+        on_disk::capture(&path, wanted)
+            .map_err(|error| PoolError::new(Code::Internal, error.to_string()))
     }
 }
 

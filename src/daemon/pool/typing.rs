@@ -76,7 +76,7 @@ mod tests {
     fn a_prompt_is_pasted_and_submitted_alone_into_an_empty_box() {
         let prompt = Typing::Prompt(Arc::from("a b"));
         let plain = written(&prompt, "\u{a0}");
-        assert_eq!(plain[0], "\x1b[200~a b\x1b[201~");
+        assert!(plain[0].starts_with("\x1b[200~a b"), "{plain:?}");
         assert_eq!(plain.last().map(String::as_str), Some("\r"));
         let cleared = written(&prompt, "half");
         assert!(cleared.len() > plain.len() && cleared.ends_with(&plain));
