@@ -227,8 +227,8 @@ fn listen(stderr: ChildStderr) -> mpsc::Receiver<String> {
         let mut text = Vec::new();
         let _ = stderr.by_ref().take(MAX_SAID).read_to_end(&mut text);
         let text = String::from_utf8_lossy(&text);
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let last = lines.last().unwrap_or("it said nothing");
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let last = lines.next_back().unwrap_or("it said nothing");
         let _ = send.send(last.escape_debug().to_string());
         let _ = io::copy(&mut stderr, &mut io::sink());
     });

@@ -112,6 +112,12 @@ pub enum Command {
     /// The daemon of a pool.
     #[command(hide = true, name = "pool-daemon")]
     PoolDaemon(super::pool::arguments::PoolDaemon),
+    /// Serve a session pool to a program that speaks MCP, over standard input and output.
+    Mcp {
+        /// Which pool.
+        #[arg(long, value_name = "NAME", default_value = crate::contract::paths::pool::DEFAULT_POOL)]
+        pool: String,
+    },
     /// Print the daemon's log.
     Logs(Logs),
     /// Show the whole product in a throw-away home: no login, no network.

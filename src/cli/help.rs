@@ -114,6 +114,11 @@ Variables that ccp reads
   ANTHROPIC_MODEL   the model of a launch, after --model: its weekly window counts
   NO_COLOR          no colours
 
+  CLAUDE_POOL_HOME    where session pools are; ~/.claude-pool by default
+  CLAUDE_POOL_DAEMON  the program that `ccp pool init` starts as a pool's daemon; ccp itself by default
+  CLAUDE_CODE_SESSION_ID
+                      the conversation in which `ccp pool` is run: the usual parent of what it starts
+
 Variables that a launch sets
 
   CLAUDE_CONFIG_DIR              the account's directory
@@ -153,12 +158,27 @@ Files in CCP_HOME (~/.cc-pool by default)
 
 ccp makes the directory readable by you alone, and every file in it.
 
+Files in CLAUDE_POOL_HOME (~/.claude-pool by default)
+
+  pools.json          where each pool listens: a socket, or ssh://user@host/path of one on another machine
+  NAME/config.json    a pool's configuration: flags, size, dir, keepFresh
+  NAME/pool.db        its sessions and what waits for a slot
+  NAME/api.sock       where it listens; docs/protocol.md says what it understands
+  NAME/attach-*.sock  terminals of sessions that somebody is attached to
+  NAME/daemon.lock    held by its daemon while that runs
+  NAME/daemon.log     what it did; prompts and answers are not in it
+  NAME/daemon.err     what its daemon said on stderr since it was started last
+  NAME/slots/         its slots
+
+Where such a path is too long for a socket, a short link to the directory is in `ccp` below XDG_RUNTIME_DIR, or in
+/tmp/ccp-UID. Local ends of sockets on other machines are there too.
+
 Logins are where Claude Code puts them: .credentials.json in the account's directory on Linux, the Keychain on macOS.
 ~/.claude and ~/.claude.json are yours: ccp links to what is in them and never moves them.
 
 Outside CCP_HOME, only on request: one line in a shell's start-up file (`ccp alias`), the status line in your settings
-(`ccp statusline`), a unit or LaunchAgent (`ccp service`). Each has its `remove` or `uninstall`, and
-`ccp service uninstall --purge` does them all.
+(`ccp statusline`), a unit or LaunchAgent (`ccp service`), two skills in ~/.claude/skills and two links in ~/.local/bin
+(`ccp pool install`). Each has its `remove` or `uninstall`, and `ccp service uninstall --purge` does them all but the last.
 "
     .to_owned()
 }

@@ -110,6 +110,7 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Logs(arguments)) => logs::run(&context()?.home, &arguments),
         Some(Command::Man { out }) => man::run(out.as_deref()),
         Some(Command::Pin { account, dir }) => pin::pin(&context()?, &account, dir.as_deref()),
+        Some(Command::Mcp { pool }) => pool::mcp::run(&pool),
         Some(Command::Pool(arguments)) => pool::run(&arguments),
         Some(Command::PoolDaemon(arguments)) => pool::daemon::run(&context()?, &arguments),
         Some(Command::Refresh { all, quiet }) => refresh::run(&context()?, all, quiet),

@@ -170,7 +170,14 @@ impl PoolClient {
         let line = request.line(None);
         match self.stream.write_all(line.as_bytes()) {
             // It may have said why before it closed: a line that was too long, say.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(late(error, patience)),
             Ok(()) => Ok(()),
         }

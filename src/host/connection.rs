@@ -74,6 +74,7 @@ impl Connection {
             Ok(frame) => frame.map(ToHost::decode),
             Err(error) => {
                 self.is_over = true;
+                self.frames = Frames::default();
                 Some(Err(error))
             }
         }

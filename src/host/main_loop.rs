@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const CHUNK: usize = 64 * 1024;
 /// From being told to end to force: claude takes 0.1 to 0.6 s.
 const GRACE: Duration = Duration::from_secs(5);
+/// Rows of the screen that tell why claude ended by itself.
+const WORDS: u16 = 12;
 /// What is still on its way when claude has ended is waited for so long.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Connections that may be open at once; others wait until one is closed.
@@ -145,6 +147,10 @@ impl Host {
         for (place, ready) in ready {
             self.happened(place, ready);
         }
+        // A signal also interrupts the wait, which then tells of nothing.
+        if self.interrupts.seen().is_some() && self.ending.is_none() {
+            self.end(GRACE);
+        }
         self.see();
         self.type_on();
         self.tidy();
@@ -216,7 +222,8 @@ impl Host {
                 let mut bytes = [0; 256];
                 let _ = (&self.wake.reads).read(&mut bytes);
             }
-            Place::Signal => self.end(GRACE),
+            // Seen at the end of the turn.
+            Place::Signal => {}
             Place::Terminal if ready.input || ready.hung_up => self.read_terminal(),
             // Written at the end of the turn.
             Place::Terminal => {}
@@ -409,18 +416,20 @@ impl Host {
     /// Hands on the last words, says how claude ended, and lets everybody go.
     fn finish(&mut self) {
         let (code, signal) = self.child.reap();
-        let ended = Ended {
-            code,
-            signal,
-            was_asked: self.was_asked,
-        };
         self.terminal_rests = false;
         while !self.terminal_rests && self.has_more() {
             self.read_terminal();
         }
+        let words = (!self.was_asked).then(|| self.picture.bottom(WORDS, LAST_WORDS));
+        let ended = Ended {
+            code,
+            signal,
+            was_asked: self.was_asked,
+            words: words.unwrap_or_default(),
+        };
         self.keyboard.give_up(Instant::now());
         self.type_on();
-        self.record.is.ended = Some(ended);
+        self.record.is.ended = Some(ended.clone());
         if self.record.is_there() {
             // The daemon learns it from us as well, when there is one.
             let _ = self.record.write();

@@ -89,6 +89,27 @@ impl Picture {
         let _ = self.work.send(work);
     }
 
+    /// The lowest rows as text, once everything before was followed; nothing when that takes too long. What else was seen
+    /// meanwhile is lost: only for the end.
+    pub fn bottom(&self, rows: u16, patience: Duration) -> String {
+        const TICKET: u64 = u64::MAX;
+        self.give(Work::Look(TICKET, Look::Bottom(rows)));
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.seen.recv_timeout(left) {
+                Ok(Seen::Look {
+                    ticket: TICKET,
+                    bytes,
+                }) => {
+                    return String::from_utf8_lossy(&bytes).trim().to_owned();
+                }
+                Ok(_) => {}
+                Err(_) => return String::new(),
+            }
+        }
+    }
+
     /// Whether so much waits that nothing more should be read for now. There is a wake when that is over.
     pub fn is_behind(&self) -> bool {
         self.backlog.load(Ordering::Relaxed) > MAX_BACKLOG

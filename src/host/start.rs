@@ -112,7 +112,8 @@ pub(super) fn start(slot_dir: &Path, owner: Option<u32>) -> Result<Started, Star
     record.write()?;
     let wake = wake().map_err(StartError::Prepare)?;
     let (pty, terminal) = Pty::open(launch.size.cols, launch.size.rows)?;
-    let program = program(&launch, inherited.as_raw_mode());
+    #[allow(clippy::useless_conversion, reason = "a mode has 16 bits on macOS")]
+    let program = program(&launch, inherited.as_raw_mode().into());
     let child = Child::start(&program, terminal).inspect_err(|_| {
         // Nothing runs that it would lead to.
         let _ = fs::remove_file(&record.path);

@@ -280,6 +280,8 @@ fn refusal(
         ("contract", [_, "usage_body" | "status", ..]) => {
             Some(&["jiff", "serde", "serde_json"][..])
         }
+        // Its types describe themselves as a schema, in tests alone.
+        ("contract", [_, "pool", ..]) => Some(&["schemars", "serde", "serde_json"][..]),
         ("contract", [_, "settings", ..]) => Some(&["serde", "toml"][..]),
         ("core", [_, "screen", ..]) => Some(&["unicode_width", "vte"][..]),
         ("adapters", [_, base, ..]) if BASE.contains(base) => Some(&["libc"][..]),

@@ -148,9 +148,18 @@ pub(super) fn prompts(connection: &Connection) -> Sql<Vec<PromptRecord>> {
             }),
             redelivered: row.get("redelivered")?,
             accepted_at: instant("accepted_at", row)?.unwrap_or_default(),
+            conversations: conversations(row)?,
         })
     })?;
     rows.collect()
+}
+
+/// A list of ids, as JSON.
+fn conversations(row: &Row<'_>) -> Sql<Vec<ClaudeUuid>> {
+    let text: String = row.get("conversations")?;
+    let ids: Vec<String> =
+        serde_json::from_str(&text).map_err(|e| senseless("conversations", e.to_string()))?;
+    Ok(ids.iter().map(|id| ClaudeUuid::new(id)).collect())
 }
 
 /// What fresh claudes are like.
@@ -232,19 +241,14 @@ pub(super) fn put_prompt(
     let beyond = match (known, delivery) {
         (Some(length), _) => length,
         (None, None) => 0,
-        (None, Some(_)) => {
-            let uuid: Option<Option<String>> = to
-                .prepare("SELECT claude_uuid FROM sessions WHERE id = ?1")?
-                .query_row([&id], |row| row.get(0))
-                .optional()?;
-            let uuid = uuid.flatten().map(|text| ClaudeUuid::new(&text));
-            signed(length(prompt.session, uuid.as_ref()))
-        }
+        (None, Some(_)) => signed(length(prompt.session, prompt.conversations.first())),
     };
+    let ids: Vec<&str> = prompt.conversations.iter().map(ClaudeUuid::as_str).collect();
+    let conversations = serde_json::Value::from(ids).to_string();
     to.prepare(
         "INSERT OR REPLACE INTO prompts (session, text, slot, process, number, beyond, redelivered,
-             accepted_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             accepted_at, conversations)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         id,
@@ -255,6 +259,7 @@ pub(super) fn put_prompt(
         beyond,
         prompt.redelivered,
         prompt.accepted_at.unix_ms(),
+        conversations,
     ])?;
     Ok(())
 }

@@ -43,7 +43,8 @@ CREATE TABLE prompts (
     number       INTEGER,
     beyond       INTEGER NOT NULL DEFAULT 0,
     redelivered  INTEGER NOT NULL,
-    accepted_at  INTEGER NOT NULL
+    accepted_at  INTEGER NOT NULL,
+    conversations TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE baseline (

@@ -74,6 +74,8 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
+    // macOS has no `setsid`.
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_child_of_a_child_is_found_also_when_it_left_or_forgot() {
         let mark = format!("tree-{}", std::process::id());

@@ -39,10 +39,14 @@ impl Child {
         };
         let name = PathBuf::from(name);
         // Otherwise a missing directory would read as a missing program.
-        std::fs::read_dir(&program.cwd).map_err(|source| PtyError::Directory {
+        let directory = |source| PtyError::Directory {
             dir: program.cwd.clone(),
             source,
-        })?;
+        };
+        let there = std::fs::metadata(&program.cwd).map_err(directory)?;
+        if !there.is_dir() {
+            return Err(directory(io::ErrorKind::NotADirectory.into()));
+        }
         let again = |fd: &OwnedFd| fd.try_clone().map_err(|e| cannot_start(&name, e));
         let mut command = Command::new(&name);
         command
@@ -95,7 +99,9 @@ impl Child {
 fn settle(umask: Option<libc::mode_t>) -> io::Result<()> {
     // SAFETY: a new process leads no group, so it can begin a session; descriptor 0 is the terminal.
     unsafe {
-        if libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY.into(), 0) < 0 {
+        #[allow(clippy::useless_conversion, reason = "the number has 32 bits on macOS")]
+        let take_terminal = libc::TIOCSCTTY.into();
+        if libc::setsid() < 0 || libc::ioctl(0, take_terminal, 0) < 0 {
             return Err(io::Error::last_os_error());
         }
     }

@@ -121,6 +121,14 @@ pub enum Command {
     },
     /// Print events as they come, until Ctrl-C.
     Subscribe(Subscribe),
+    /// Teach Claude Code to use pools: two skills in ~/.claude/skills.
+    Install {
+        /// Also link `claude-pool` and `claude-pool-cli` into ~/.local/bin.
+        #[arg(long)]
+        links: bool,
+    },
+    /// Take away what install has put there.
+    Uninstall,
     /// Look inside.
     Debug {
         /// At what.

@@ -29,19 +29,23 @@ fn logs(stand: &Stand, lines: u32, follow: bool) -> Outcome {
     let mut client = exchange.link.connect()?;
     let answer = client.call(&Request::DebugLogs { lines, follow }, SOON);
     exchange.print(&answer.map_err(|error| exchange.failure(error))?)?;
-    while follow {
+    if !follow {
+        return Ok(exit::OK);
+    }
+    loop {
         let received = client
             .receive(None)
             .map_err(|error| exchange.failure(error))?;
         // The daemon that wrote the log is gone, and nothing follows.
-        let Some(received) = received else { break };
+        let Some(received) = received else {
+            return Ok(exit::OK);
+        };
         match received.message {
             _ if stand.json => say(&format!("{}\n", received.raw))?,
             Message::Reply(Reply::Log { line }) => say(&format!("{line}\n"))?,
             _ => {}
         }
     }
-    Ok(exit::OK)
 }
 
 /// Puts bytes for `\r`, `\n`, `\t`, `\e`, `\\` and `\xNN`.

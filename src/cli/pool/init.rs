@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The largest `config.json` that is read, in bytes.
@@ -31,22 +31,14 @@ pub fn run(stand: &Stand, arguments: &Init) -> Outcome {
     if arguments.size == Some(0) {
         return Err(Failure::new("pool size must be positive"));
     }
-    let place = places::place(stand)?;
     let changes = changes(arguments)?;
-    let runs = match &place {
-        Place::Remote(_) => true,
+    let (place, runs) = match places::place(stand)? {
         Place::Here(socket) => {
             prepare(stand)?;
-            runs_already(socket)?
+            begin(stand, socket, &changes)?
         }
+        remote @ Place::Remote(_) => (remote, true),
     };
-    if !runs {
-        write_config(stand, &changes)?;
-        spawn::start(stand)?;
-    }
-    if let Place::Here(socket) = &place {
-        places::register(stand, socket)?;
-    }
     let exchange = Exchange::with(stand, Link::to(&place)?);
     if runs && !changes.is_empty() {
         let set = Some(changes);
@@ -57,6 +49,29 @@ pub fn run(stand: &Stand, arguments: &Init) -> Outcome {
         no_restore: arguments.no_restore,
     });
     exchange.print(&exchange.ask(&request, BEGINS)?)
+}
+
+/// Finds or starts the daemon of a pool on this machine: where it listens, and whether it ran already.
+fn begin(
+    stand: &Stand,
+    noted: PathBuf,
+    changes: &Map<String, Value>,
+) -> Result<(Place, bool), Failure> {
+    // A pool may have been noted at another path; when nobody listens there any more, it begins at its own.
+    let own = stand.dir.socket();
+    let found = if runs_already(&noted)? {
+        Some(noted)
+    } else {
+        runs_already(&own)?.then(|| own.clone())
+    };
+    let runs = found.is_some();
+    let socket = found.unwrap_or(own);
+    if !runs {
+        write_config(stand, changes)?;
+        spawn::start(stand)?;
+    }
+    places::register(stand, &socket)?;
+    Ok((Place::Here(socket), runs))
 }
 
 /// What the command line says about the configuration.

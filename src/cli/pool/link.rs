@@ -2,11 +2,14 @@
 
 use super::places;
 use super::stand::Stand;
+use crate::adapters::procs;
 use crate::adapters::short_path;
 use crate::adapters::ssh::Forward;
 use crate::cli::failure::Failure;
 use crate::client::pool::{PoolClient, PoolClientError};
 use crate::contract::pool::{Place, Remote};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,9 +93,15 @@ impl Link {
     }
 }
 
+/// A path by which the socket can be connected to. One of another user is nobody's to talk to: what is typed and asked
+/// would be theirs to read.
 fn usable(socket: &Path) -> Result<PathBuf, Failure> {
+    let path = socket.display();
+    let owner = fs::metadata(socket).map(|metadata| metadata.uid());
+    if owner.is_ok_and(|owner| owner != procs::user_id()) {
+        return Err(Failure::new(format!("{path} belongs to somebody else")));
+    }
     short_path::usable(socket).map_err(|error| {
-        let path = socket.display();
         Failure::new(format!(
             "{path} is too long for a socket, and a short way to it cannot be made: {error}"
         ))

@@ -6,7 +6,9 @@ mod attach;
 pub mod daemon;
 mod debug;
 mod init;
+mod install;
 mod link;
+pub mod mcp;
 mod parent;
 mod places;
 mod prompt;
@@ -58,7 +60,13 @@ pub fn called(arguments: Vec<OsString>) -> Called {
             Called::Client(parsed.map(|line| Box::new(line.pool)))
         }
         Some(DAEMON_NAME) => {
-            let own = ["ccpd", "pool-daemon"].map(OsString::from);
+            let word = arguments.get(1).and_then(|word| word.to_str());
+            // Its other two commands are the client's.
+            let own = match word {
+                Some("install" | "uninstall") => ["ccpd", "pool"],
+                _ => ["ccpd", "pool-daemon"],
+            };
+            let own = own.map(OsString::from);
             Called::Ccp(
                 own.into_iter()
                     .chain(arguments.into_iter().skip(1))
@@ -116,6 +124,8 @@ pub fn run(pool: &Pool) -> Outcome {
         Command::Set(arguments) => simple(stand, &sessions::set(arguments), SOON),
         Command::Attach { target } => attach::run(stand, &target.session()),
         Command::Subscribe(arguments) => subscribe::run(stand, arguments),
+        Command::Install { links } => install::install(stand, *links),
+        Command::Uninstall => install::uninstall(stand),
         Command::Debug { action } => debug::run(stand, action),
     }
 }

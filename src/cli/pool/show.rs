@@ -315,7 +315,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
     use crate::contract::pool::Message;
 
     /// What is shown of a line from a pool.

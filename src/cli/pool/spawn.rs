@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// How long a daemon has until it listens. It opens a database, and finds the slots of an earlier one.
 const LISTENS: Duration = Duration::from_secs(20);
+/// How long a daemon has that another command started, when ours has ended.
+const OTHER_LISTENS: Duration = Duration::from_secs(2);
 /// Between two looks whether it listens.
 const POLL: Duration = Duration::from_millis(20);
 /// How much of what a daemon said at its start is shown, in bytes.
@@ -71,15 +73,20 @@ pub fn own_program() -> Result<PathBuf, Failure> {
 fn await_socket(stand: &Stand, child: &mut Child, said: &Path) -> Result<(), Failure> {
     let socket = short_path::usable(&stand.dir.socket())
         .map_err(|error| Failure::new(format!("the pool's socket has no usable path: {error}")))?;
-    let deadline = Instant::now() + LISTENS;
+    let mut deadline = Instant::now() + LISTENS;
+    let mut failed = None;
     loop {
         if PoolClient::connect(&socket).is_ok() {
             return Ok(());
         }
-        // One that detaches itself by a second process ends with 0 and goes on.
+        // One that detaches itself by a second process ends with 0 and goes on; one that fails may have met the daemon
+        // that another command started just now.
         let ended = child.try_wait().ok().flatten();
-        let failed = ended.filter(|status| !status.success());
-        if let Some(status) = failed {
+        if failed.is_none() && ended.is_some_and(|status| !status.success()) {
+            failed = ended;
+            deadline = Instant::now() + OTHER_LISTENS;
+        }
+        if let (Some(status), true) = (failed, Instant::now() >= deadline) {
             let last = last_words(said);
             return Err(Failure::new(format!(
                 "the pool's daemon ended at once ({status}): {last}"

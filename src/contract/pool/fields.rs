@@ -55,12 +55,13 @@ impl Fields<'_> {
         self.read(name, "an object", |v| v.as_object().cloned())
     }
 
-    /// A list of strings; none when it is absent or null.
+    /// A list of strings; none when it is absent, null or empty: an empty filter is no filter.
     pub(super) fn texts(&self, name: &str) -> Read<Option<Vec<String>>> {
-        self.read(name, "an array of strings", |v| {
+        let texts = self.read(name, "an array of strings", |v| {
             let text = |v: &Value| v.as_str().map(str::to_owned);
             v.as_array()?.iter().map(text).collect()
-        })
+        })?;
+        Ok(texts.filter(|texts: &Vec<String>| !texts.is_empty()))
     }
 
     /// One word of a few; none when it is absent or null.
@@ -74,7 +75,7 @@ impl Fields<'_> {
         self.read(name, &expected, |v| of(v.as_str()?))
     }
 
-    /// A list of words of a few; none when it is absent or null.
+    /// A list of words of a few; none when it is absent, null or empty.
     pub(super) fn words<T>(
         &self,
         name: &str,
@@ -82,9 +83,10 @@ impl Fields<'_> {
         of: impl Fn(&str) -> Option<T>,
     ) -> Read<Option<Vec<T>>> {
         let expected = format!("an array of strings, each {}", one_of(words));
-        self.read(name, &expected, |v| {
+        let words = self.read(name, &expected, |v| {
             v.as_array()?.iter().map(|v| of(v.as_str()?)).collect()
-        })
+        })?;
+        Ok(words.filter(|words: &Vec<T>| !words.is_empty()))
     }
 
     /// A field of any kind that `take` understands; none when it is absent or null.

@@ -461,22 +461,20 @@ const fn default_lines() -> u32 {
     DEFAULT_LOG_LINES
 }
 
-macro_rules! tests_of_value {
-    ($($name:ident($given:ident: $type:ty) = $holds:expr;)+) => {
-        $(
-            #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-            fn $name($given: &$type) -> bool {
-                $holds
-            }
-        )+
-    };
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
-tests_of_value! {
-    is_false(flag: bool) = !*flag;
-    is_one(number: u32) = *number == one();
-    is_full(verbosity: Verbosity) = *verbosity == full();
-    is_default_timeout(ms: u64) = *ms == default_timeout();
-    is_default_lines(lines: u32) = *lines == default_lines();
+const fn is_one(turns: &u32) -> bool {
+    *turns == one()
+}
+const fn is_default_timeout(ms: &u64) -> bool {
+    *ms == default_timeout()
+}
+const fn is_default_lines(lines: &u32) -> bool {
+    *lines == default_lines()
+}
+fn is_full(verbosity: &Verbosity) -> bool {
+    *verbosity == full()
 }
 
 fn is_usual<T: Default + PartialEq>(value: &T) -> bool {

@@ -295,8 +295,10 @@ pub enum Action {
     CheckTranscript {
         /// Whose.
         session: SessionId,
-        /// The conversation it was typed into, where known; else the one that began last in that directory.
-        uuid: Option<ClaudeUuid>,
+        /// Where it can be: the conversation whose length was written down, and those that followed it in the same
+        /// process, which are read from their beginning. Empty where nothing is known of it: then it is in whichever
+        /// conversation of that directory began last.
+        conversations: Vec<ClaudeUuid>,
         /// As which command it was typed.
         delivery: Delivery,
         /// The prompt.

@@ -28,11 +28,7 @@ impl Machine {
             return self.refuse(ticket, Refusal::UnarchivedChildren);
         }
         all.push(id);
-        let busy = |id: &SessionId| self.status_of(*id) == Status::Processing;
-        let left: BTreeSet<SessionId> = all.iter().copied().filter(busy).collect();
-        for id in &left {
-            self.begin_stop(*id, Purpose::Archive(ticket));
-        }
+        let left = BTreeSet::new();
         self.closings.insert(ticket, Closing { all, left });
         self.finish_closing(ticket);
     }
@@ -53,12 +49,25 @@ impl Machine {
     }
 
     fn finish_closing(&mut self, ticket: Ticket) {
-        if self
-            .closings
-            .get(&ticket)
-            .is_some_and(|c| c.left.is_empty())
-            && let Some(closing) = self.closings.remove(&ticket)
-        {
+        let Some(closing) = self.closings.get(&ticket) else {
+            return;
+        };
+        if !closing.left.is_empty() {
+            return;
+        }
+        // One of them may have become busy while others were stopped.
+        let busy = |id: &SessionId| self.status_of(*id) == Status::Processing;
+        let left: BTreeSet<SessionId> = closing.all.iter().copied().filter(busy).collect();
+        if !left.is_empty() {
+            for id in &left {
+                self.begin_stop(*id, Purpose::Archive(ticket));
+            }
+            if let Some(closing) = self.closings.get_mut(&ticket) {
+                closing.left = left;
+            }
+            return;
+        }
+        if let Some(closing) = self.closings.remove(&ticket) {
             for id in closing.all {
                 self.put_away(id);
             }

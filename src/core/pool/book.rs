@@ -138,7 +138,7 @@ impl Book {
         write.owed
     }
 
-    pub(super) const fn next_deadline(&self) -> Option<Timestamp> {
-        self.retry_at
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.retry_at.filter(|_| !self.is_clean())
     }
 }

@@ -6,10 +6,9 @@ use super::event::{InBox, InTranscript, Inspection};
 use super::id::{DeliveryNumber, PromptId, SessionId, SlotId};
 use super::machine::Machine;
 use super::record::{Delivery, Rest};
-use super::refusal::Refusal;
 use super::resume::RESENDS;
 use super::session::IfAbsent;
-use super::slot::{Process, Running, State, Submission, Turn};
+use super::slot::{Ours, Process, Running, State, Submission, Turn};
 use super::status::Readiness;
 use crate::core::time::Timestamp;
 use std::time::Duration;
@@ -36,6 +35,7 @@ impl Machine {
         let number = process.number();
         if let Some(prompt) = self.sessions.get_mut(&id).and_then(|s| s.prompt.as_mut()) {
             prompt.delivery = Some(Delivery { place, number });
+            prompt.conversations = process.uuid.clone().into_iter().collect();
         }
         let wait = self.mark_prompt(id);
         let mut submission = Submission::new(wait, self.now);
@@ -75,6 +75,7 @@ impl Machine {
         };
         if let Some(ours) = ours {
             process.ours = Some((number, ours));
+            process.pending.clear();
         }
         self.actions.push(Action::Type {
             place,
@@ -228,6 +229,7 @@ impl Machine {
 
     /// The process was looked at while its prompt is on its way.
     pub(super) fn delivery_seen(&mut self, slot_id: SlotId, id: SessionId, seen: &Inspection) {
+        let now = self.now;
         let stops = self.sessions.get(&id).is_some_and(|s| s.stopping.is_some());
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             return;
@@ -237,6 +239,10 @@ impl Machine {
         else {
             return;
         };
+        if submission.to_send && seen.readiness == Readiness::Idle {
+            process.believe_idle_later(now);
+            return;
+        }
         let asked = std::mem::take(&mut submission.reading);
         let idle = seen.readiness == Readiness::Idle;
         if !asked || submission.to_send || process.outstanding.is_some() || !idle {
@@ -313,7 +319,11 @@ impl Machine {
         let since = submission.typed_at.or(submission.sent_at).unwrap_or(now);
         let ours = self.sessions.get(&id).and_then(|session| {
             let prompt = session.prompt.as_ref()?;
-            Some((prompt.delivery?, prompt.text.clone()))
+            Some(Ours {
+                delivery: prompt.delivery?,
+                text: prompt.text.clone(),
+                conversations: prompt.conversations.clone(),
+            })
         });
         if let Some(process) = self
             .slots
@@ -323,7 +333,7 @@ impl Machine {
             process.idle_after = process.idle_after.max(since);
             process.outstanding = process
                 .outstanding
-                .filter(|o| Some(o.number) != ours.as_ref().map(|(delivery, _)| delivery.number));
+                .filter(|o| Some(o.number) != ours.as_ref().map(|o| o.delivery.number));
         }
         self.take_prompt(id);
         let running = Running {
@@ -347,7 +357,7 @@ impl Machine {
             .and_then(|slot| self.slots.get(&slot))
             .map(|s| &s.state);
         if let (Some(slot), Some(State::Hosting(_, Turn::Running(running)))) = (slot, state) {
-            let asked = running.ours.as_ref().map(|(ours, _)| *ours) == Some(delivery);
+            let asked = running.ours.as_ref().map(|o| o.delivery) == Some(delivery);
             if asked && running.doubt.is_some() {
                 self.doubt_answered(slot, found);
             }
@@ -386,7 +396,7 @@ impl Machine {
             }
             (InTranscript::Taken { .. }, _) => {
                 self.take_prompt(id);
-                self.finish(id, Some(&Refusal::SessionDied));
+                self.die(id);
             }
             (InTranscript::Answered, _) => self.take_prompt(id),
         }
@@ -419,10 +429,9 @@ impl Machine {
         };
         let session = match &mut slot.state {
             State::Hosting(session, Turn::Delivering(submission)) => {
-                if submission.number == Some(number) {
-                    process.idle_after = process.idle_after.max(at);
-                }
-                submission.typed_at.get_or_insert(at);
+                // An idle registry from before any of the keys is an old one.
+                process.idle_after = process.idle_after.max(at);
+                submission.typed_at = Some(at);
                 submission.look_at = now.plus(LOOK);
                 Some(*session)
             }

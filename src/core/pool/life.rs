@@ -15,6 +15,8 @@ use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How long a registry may lag behind a prompt.
+const FRESH_PROMPT: Duration = Duration::from_secs(2);
 /// How long processes may take to end with the pool.
 const LAST_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -102,10 +104,10 @@ impl Machine {
         let session = self.sessions.values().find(seated).map(Session::id);
         let prompt = session.and_then(|id| self.sessions.get(&id)?.prompt.as_ref());
         let highest = prompt.and_then(|p| p.delivery).map(|d| d.number);
-        let process = Process::adopt(host, highest.unwrap_or_default(), now);
+        let mut process = Process::adopt(host, highest.unwrap_or_default(), now);
         let starting = process.registry.readiness == Readiness::Starting;
         let state = match session {
-            Some(id) => self.adopted_session(id, &process, done),
+            Some(id) => self.adopted_session(id, &mut process, done),
             None if starting => State::Spawning {
                 launch: Launch::default(),
                 until: process::start_by(now),
@@ -121,7 +123,12 @@ impl Machine {
         self.slots.insert(place.slot, slot);
     }
 
-    fn adopted_session(&mut self, id: SessionId, process: &Process, done: DeliveryNumber) -> State {
+    fn adopted_session(
+        &mut self,
+        id: SessionId,
+        process: &mut Process,
+        done: DeliveryNumber,
+    ) -> State {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return State::Fresh;
@@ -140,6 +147,9 @@ impl Machine {
         if record.uuid != process.uuid && process.uuid.is_some() {
             record.uuid.clone_from(&process.uuid);
             record.has_transcript = false;
+            if let Some(prompt) = &mut session.prompt {
+                prompt.conversations.extend(process.uuid.clone());
+            }
         }
         let delivery = session.prompt.as_ref().map(|p| (p.delivery, p.accepted_at));
         let turn = match delivery {
@@ -154,6 +164,13 @@ impl Machine {
                 doubt: None,
                 look_at: now.plus(turn::BELIEVED),
             }),
+            // A prompt that was taken a moment ago may not show in the registry yet.
+            None if now.since(record.last_used_at) < FRESH_PROMPT => {
+                process.idle_after = now;
+                Turn::Quiet {
+                    settle_by: Some(now.plus(FRESH_PROMPT)),
+                }
+            }
             None => Turn::quiet(),
         };
         self.mark(id);

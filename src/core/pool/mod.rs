@@ -28,6 +28,8 @@ mod slot;
 pub mod status;
 pub mod stop;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod turn;
 pub mod view;
 pub mod wait;

@@ -5,7 +5,6 @@ use super::event::{End, Settings};
 use super::id::{Generation, Place, SessionId, SlotId};
 use super::machine::{Machine, Phase};
 use super::record::Rest;
-use super::refusal::Refusal;
 use super::session::IfAbsent;
 use super::slot::{Launch, Process, Slot, State, Turn};
 use crate::core::account::AccountId;
@@ -337,9 +336,18 @@ impl Machine {
             }
             Turn::Running(_) | Turn::Tidying { .. } => {
                 self.unseat_dead(id);
-                self.finish(id, Some(&Refusal::SessionDied));
+                self.die(id);
             }
         }
+    }
+
+    /// A session's turn died with its process.
+    pub(super) fn die(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.died = true;
+        }
+        self.touch(id);
+        self.tell(id);
     }
 
     /// As [`Machine::unseat`], when there is no process left to tell.
@@ -383,7 +391,7 @@ impl Machine {
         };
         self.actions.push(Action::CheckTranscript {
             session: id,
-            uuid: session.record.uuid.clone(),
+            conversations: prompt.conversations.clone(),
             delivery,
             text: prompt.text.clone(),
         });

@@ -96,6 +96,8 @@ pub struct PromptRecord {
     /// writes down, in the same transaction, how long the conversation's transcript is (0 where there is none): the
     /// prompt's own record can only be beyond that.
     pub delivery: Option<Delivery>,
+    /// The conversations that its process has been in since that was decided, the first first.
+    pub conversations: Vec<ClaudeUuid>,
     /// It was, or may have been, typed to a claude that died before it took it.
     pub redelivered: bool,
 }

@@ -1,7 +1,7 @@
 //! What hooks report. They are quick and can be lost, late or double: each is checked against what is known before it
 //! counts, and what none of them says the registry and the transcript will.
 
-use super::action::{Action, Fact};
+use super::action::Fact;
 use super::event::{Hook, Report, TurnFailure};
 use super::id::{PromptId, SessionId, SlotId};
 use super::machine::Machine;
@@ -128,7 +128,7 @@ impl Machine {
             }
             Turn::Running(running) => {
                 let ours = running.ours.as_ref();
-                let same = ours.is_some_and(|(_, ours)| is_same(ours, text));
+                let same = ours.is_some_and(|ours| is_same(&ours.text, text));
                 if same && running.prompt.is_none() && at >= running.since {
                     running.prompt = prompt;
                 }
@@ -157,17 +157,11 @@ impl Machine {
                 Meaning::ThisTurn => self.end_turn(slot_id, at),
                 Meaning::AnotherTurn => {}
                 Meaning::Doubtful => {
-                    let Some((delivery, text)) = running.ours.clone() else {
+                    let Some(ours) = running.ours.clone() else {
                         return;
                     };
                     running.doubt = Some(now);
-                    let uuid = self.sessions.get(&id).and_then(|s| s.record.uuid.clone());
-                    self.actions.push(Action::CheckTranscript {
-                        session: id,
-                        uuid,
-                        delivery,
-                        text,
-                    });
+                    self.ask_transcript(id, ours);
                 }
             },
             // The report that it was taken may be lost.

@@ -49,7 +49,10 @@ impl Machine {
             Err(refusal) => return self.refuse(ticket, refusal),
         };
         let status = self.status_of(id);
+        // What is about to be archived takes nothing more.
+        let closing = self.closings.values().any(|c| c.all.contains(&id));
         match status {
+            _ if closing && !status.is_busy() => return self.refuse(ticket, Refusal::Archived),
             Status::Archived => return self.refuse(ticket, Refusal::Archived),
             Status::Queued | Status::Processing => {
                 return self.refuse(ticket, Refusal::StopFirst { status });
@@ -74,12 +77,13 @@ impl Machine {
         self.last_order
     }
 
-    const fn prompt_record(&self, session: SessionId, text: Arc<str>) -> PromptRecord {
+    fn prompt_record(&self, session: SessionId, text: Arc<str>) -> PromptRecord {
         PromptRecord {
             session,
             text,
             accepted_at: self.now,
             delivery: None,
+            conversations: Vec::new(),
             redelivered: false,
         }
     }

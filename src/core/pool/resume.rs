@@ -114,6 +114,7 @@ impl Machine {
 
     /// What was seen of a slot that resumes or clears. None of its business: false.
     pub(super) fn submission_seen(&mut self, slot_id: SlotId, seen: &Inspection) {
+        let now = self.now;
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             return;
         };
@@ -122,6 +123,9 @@ impl Machine {
         else {
             return;
         };
+        if submission.to_send && seen.readiness == Readiness::Idle {
+            process.believe_idle_later(now);
+        }
         let swallowed = submission.typed_at.is_some()
             && submission.confirmed_at.is_none()
             && process.outstanding.is_none()

@@ -178,7 +178,8 @@ impl Machine {
 
     /// The session in a slot, if it may be asked to leave.
     fn evictable(&self, slot: &Slot) -> Option<&Session> {
-        let State::Hosting(id, Turn::Quiet { .. }) = &slot.state else {
+        // A registry that has not followed yet may be about to say that claude works again.
+        let State::Hosting(id, Turn::Quiet { settle_by: None }) = &slot.state else {
             return None;
         };
         let session = self.sessions.get(id)?;
@@ -186,7 +187,6 @@ impl Machine {
             && session.stopping.is_none()
             && session.accepting.is_none()
             && !session.is_pinned(self.now);
-        // Claude may be about to say that it works again.
         let engaged = slot.process.as_ref().is_some_and(Process::is_engaged);
         (free && !engaged).then_some(session)
     }
@@ -249,6 +249,16 @@ impl Machine {
         }
     }
 
+    /// Who gets the next slot that they can use.
+    fn next_in_line(&self) -> Option<&Session> {
+        if self.queue.is_empty() {
+            return None;
+        }
+        let mut waiting = self.waiting().into_iter();
+        let next = waiting.find(|id| !self.is_launched_for(*id));
+        next.and_then(|id| self.sessions.get(&id))
+    }
+
     /// Replaces fresh slots that are outdated, one at a time, and those that were started for a session that does not
     /// need them any more.
     fn replace_unusable(&mut self) -> bool {
@@ -256,16 +266,15 @@ impl Machine {
             .slots
             .values()
             .any(|slot| slot.process.is_none() || slot.launching_now());
+        let next = self.next_in_line();
         let found = self.slots.values().find_map(|slot| {
             let process = slot.process.as_ref()?;
             if slot.leaving || !matches!(slot.state, State::Fresh) {
                 return None;
             }
             if process.cwd != self.settings.dir {
-                // Somebody who waits may need this very place.
-                let waiting = self.queue.iter().filter_map(|id| self.sessions.get(id));
-                let mut waiting = waiting.filter(|session| session.waits());
-                let needed = waiting.any(|session| takes(process, session));
+                // Who is next may need this very place.
+                let needed = next.is_some_and(|session| takes(process, session));
                 return (!needed).then_some((slot.id, ReplaceReason::OtherPlace));
             }
             let outdated = process.build != self.settings.build && !under_way;

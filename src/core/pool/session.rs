@@ -59,6 +59,8 @@ pub(super) struct Session {
     pub(super) told_waiting: Option<String>,
     /// A dialog at the start of the process that is started for it.
     pub(super) stuck_for: Option<String>,
+    /// Its turn has just died with its process: those who wait are told so.
+    pub(super) died: bool,
     /// Its pin put it into the queue, nothing else did.
     pub(super) for_pin: bool,
 }
@@ -76,6 +78,7 @@ impl Session {
             told_pending: String::new(),
             told_waiting: None,
             stuck_for: None,
+            died: false,
             for_pin: false,
         }
     }

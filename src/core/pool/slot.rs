@@ -245,13 +245,21 @@ impl Submission {
     }
 }
 
+/// A prompt of the pool's that was taken.
+#[derive(Clone, Debug)]
+pub(super) struct Ours {
+    pub(super) delivery: Delivery,
+    pub(super) text: Arc<str>,
+    pub(super) conversations: Vec<ClaudeUuid>,
+}
+
 /// A turn that claude is known to have begun.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
     pub(super) since: Timestamp,
     pub(super) prompt: Option<PromptId>,
     /// The pool's own prompt, where it is one.
-    pub(super) ours: Option<(Delivery, Arc<str>)>,
+    pub(super) ours: Option<Ours>,
     /// A hook said that it ended, and the transcript is asked.
     pub(super) doubt: Option<Timestamp>,
     pub(super) look_at: Timestamp,

@@ -251,7 +251,6 @@ impl Machine {
 
     fn tidied(&mut self, slot_id: SlotId) {
         let settle_by = Some(self.now);
-        self.check_fresh = true;
         self.set_turn(slot_id, Turn::Quiet { settle_by });
         if let Some(session) = self.slots.get(&slot_id).and_then(|s| s.session()) {
             self.tell(session);

@@ -22,6 +22,7 @@ impl Machine {
             return;
         };
         let previous = session.told;
+        let died = std::mem::take(&mut session.died);
         if previous == status || session.accepting.is_some() {
             return;
         }
@@ -39,6 +40,9 @@ impl Machine {
             previous,
         }));
         match status {
+            Status::Idle | Status::Offloaded if died => {
+                self.finish(id, Some(&Refusal::SessionDied));
+            }
             Status::Idle | Status::Offloaded => self.finish(id, None),
             Status::Error => {
                 let why = self.problem_of(id);

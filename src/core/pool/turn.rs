@@ -4,7 +4,7 @@ use super::action::{Action, Fact, Typing};
 use super::event::{InTranscript, Inspection};
 use super::id::{ClaudeUuid, Place, SessionId, SlotId};
 use super::machine::Machine;
-use super::slot::{Process, Running, State, Turn};
+use super::slot::{Ours, Process, Running, State, Turn};
 use super::status::{Beginning, Readiness};
 use crate::core::time::Timestamp;
 use std::time::Duration;
@@ -38,8 +38,10 @@ impl Machine {
         else {
             return false;
         };
-        if process.is_idle() {
+        let settled = settle_by.is_some() && process.is_idle();
+        if settled {
             *settle_by = None;
+            self.check_fresh = true;
         }
         let late = settle_by.filter(|by| *by <= now);
         let pending = settle_by.filter(|by| *by > now);
@@ -63,7 +65,7 @@ impl Machine {
         if let Some(by) = pending {
             self.wake_at(by);
         }
-        self.put_back(slot_id, id)
+        self.put_back(slot_id, id) || settled
     }
 
     /// Puts back what somebody had half typed when the box was needed.
@@ -159,7 +161,6 @@ impl Machine {
         }
         let settle_by = Some(now.plus(SETTLE));
         self.set_turn(slot_id, Turn::Quiet { settle_by });
-        self.check_fresh = true;
         // Whoever waits is answered before anything else happens to the session.
         self.tell(id);
     }
@@ -247,7 +248,10 @@ impl Machine {
         if is_new {
             session.record.uuid = Some(uuid.clone());
             session.record.has_transcript = continued;
-            self.mark(id);
+            if let Some(prompt) = &mut session.prompt {
+                prompt.conversations.push(uuid.clone());
+            }
+            self.mark_prompt(id);
             self.log(Fact::ConversationChanged {
                 session: id,
                 from: before,
@@ -338,22 +342,26 @@ impl Machine {
         }
         match running.ours.clone() {
             Some(_) if running.doubt.is_some() => {}
-            Some((delivery, text)) => {
+            Some(ours) => {
                 running.doubt = Some(now);
                 running.look_at = running
                     .look_at
                     .min(running.since.plus(BELIEVED).max(now.plus(SETTLE)));
-                let uuid = self.sessions.get(&id).and_then(|s| s.record.uuid.clone());
-                self.actions.push(Action::CheckTranscript {
-                    session: id,
-                    uuid,
-                    delivery,
-                    text,
-                });
+                self.ask_transcript(id, ours);
             }
             None if now.since(running.since) >= BELIEVED => process.believe_idle(),
             None => {}
         }
+    }
+
+    /// Asks the transcript what became of a prompt that was taken.
+    pub(super) fn ask_transcript(&mut self, id: SessionId, ours: Ours) {
+        self.actions.push(Action::CheckTranscript {
+            session: id,
+            conversations: ours.conversations,
+            delivery: ours.delivery,
+            text: ours.text,
+        });
     }
 
     /// What stands at a prompt changed.
@@ -365,19 +373,19 @@ impl Machine {
         let Some(process) = &mut slot.process else {
             return;
         };
-        if process.pending == text {
-            return;
-        }
-        process.pending = text;
-        let quiet = process.outstanding.is_none();
-        let State::Hosting(id, turn) = &slot.state else {
+        // What stands there while the pool types is the pool's.
+        let State::Hosting(id, Turn::Quiet { .. } | Turn::Running(_)) = &slot.state else {
             return;
         };
-        let (id, by_a_person) = (
-            *id,
-            quiet && matches!(turn, Turn::Quiet { .. } | Turn::Running(_)),
-        );
-        if by_a_person && let Some(session) = self.sessions.get_mut(&id) {
+        let by_the_pool = process.outstanding.is_some_and(|o| !o.puts_back);
+        if process.pending == text || by_the_pool {
+            return;
+        }
+        let id = *id;
+        process.pending = text;
+        if process.outstanding.is_none()
+            && let Some(session) = self.sessions.get_mut(&id)
+        {
             session.record.last_used_at = now;
             self.mark(id);
         }
@@ -386,6 +394,14 @@ impl Machine {
 }
 
 impl Process {
+    /// As [`Process::believe_idle`], when the last turn has been over for so long that a registry that lagged behind it
+    /// would have followed.
+    pub(super) fn believe_idle_later(&mut self, now: Timestamp) {
+        if now.since(self.busy_after) >= SETTLE {
+            self.believe_idle();
+        }
+    }
+
     /// Its registry says idle and is right, though it says so since before the last turn began.
     fn believe_idle(&mut self) {
         let before = Timestamp::from_unix_ms(self.registry.since.unix_ms() - 1);

@@ -66,9 +66,7 @@ const DIALOGS: &[(Dialog, &[&str])] = &[
 /// The dialog on a screen of these rows that has no input box.
 pub(super) fn dialog(rows: &[String]) -> Option<Dialog> {
     let shows = |words: &&str| rows.iter().any(|row| row.contains(*words));
-    let found = DIALOGS
-        .iter()
-        .find(|(_, words)| words.iter().all(|w| shows(&w)));
+    let found = DIALOGS.iter().find(|(_, words)| words.iter().all(shows));
     found.map(|(dialog, _)| *dialog)
 }
 

@@ -162,7 +162,7 @@ impl Grid {
     pub fn insert_lines(&mut self, lines: u16) {
         if (self.top..=self.bottom).contains(&self.cursor.row) {
             self.shift_down(self.cursor.row, lines);
-            self.to_begin();
+            self.begin_line();
         }
     }
 
@@ -188,11 +188,11 @@ impl Grid {
                 self.rows.insert(usize::from(self.bottom), row);
             }
         }
-        self.to_begin();
+        self.begin_line();
     }
 
     /// Puts the cursor at the beginning of its line.
-    pub const fn to_begin(&mut self) {
+    pub const fn begin_line(&mut self) {
         self.cursor.col = 0;
         self.cursor.wraps = false;
     }

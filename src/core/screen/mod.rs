@@ -151,5 +151,25 @@ fn joined(lines: impl Iterator<Item = String>) -> String {
     text.truncate(text.trim_end_matches('\n').len());
     text
 }
-/// stub
-pub fn last_turns(text: &str, _turns: u32) -> String { text.to_owned() }
+
+/// The text of a screen from the prompt on that is the `turns`-th from the end; all of it for 0, or when it holds fewer.
+/// The prompt that stands in the input box was not sent and is no turn.
+#[must_use]
+pub fn last_turns(text: &str, turns: u32) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_prompt = |line: &&str| {
+        let rest = line.strip_prefix("❯").or_else(|| line.strip_prefix('>'));
+        rest.is_some_and(|rest| rest.starts_with([' ', '\u{a0}']) && !rest.trim().is_empty())
+    };
+    // The box stands between two rules: its first line comes right after one.
+    let in_box = |at: usize| at > 0 && lines[at - 1].starts_with("───");
+    let prompts: Vec<usize> = (0..lines.len())
+        .filter(|at| is_prompt(&lines[*at]) && !in_box(*at))
+        .collect();
+    let wanted = usize::try_from(turns).unwrap_or(usize::MAX);
+    let begin = match prompts.len().checked_sub(wanted) {
+        Some(first) if turns > 0 => prompts[first],
+        _ => 0,
+    };
+    lines[begin..].join("\n")
+}

@@ -190,7 +190,7 @@ impl Terminal {
             'D' => go_to_column(grid, cursor.col.saturating_sub(count)),
             'E' | 'F' => {
                 grid.go_vertically(if action == 'E' { down } else { -down });
-                grid.to_begin();
+                grid.begin_line();
             }
             'G' | '`' => go_to_column(grid, count - 1),
             'H' | 'f' => grid.go(count - 1, number(params, 1).max(1) - 1),
@@ -249,7 +249,7 @@ impl Perform for Terminal {
                 go_to_column(grid, next);
             }
             b'\n' | 0x0b | 0x0c => self.feed_line(),
-            b'\r' => self.grid_mut().to_begin(),
+            b'\r' => self.grid_mut().begin_line(),
             0x0e | 0x0f => self.grid_mut().cursor.shifted = byte == 0x0e,
             _ => {}
         }
@@ -289,7 +289,7 @@ impl Perform for Terminal {
             ([], b'=' | b'>') => self.modes.set_keypad(byte == b'='),
             ([], b'D') => self.feed_line(),
             ([], b'E') => {
-                self.grid_mut().to_begin();
+                self.grid_mut().begin_line();
                 self.feed_line();
             }
             ([], b'M') => {

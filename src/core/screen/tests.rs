@@ -343,3 +343,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_last_turns_of_a_text_begin_at_their_prompts() {
+    let text = "welcome\n❯ one\n● 1\n❯ two\n  more\n● 2\n──────\n❯\u{a0}half typed\n──────";
+    let rows = [(0, "welcome"), (1, "❯ two"), (2, "❯ one"), (3, "welcome")];
+    for (turns, first) in rows {
+        let found = last_turns(text, turns);
+        assert_eq!(found.lines().next(), Some(first), "{turns}");
+        assert!(found.ends_with("──────"), "{turns}");
+    }
+    assert_eq!(last_turns("nothing", 1), "nothing");
+}

@@ -13,42 +13,6 @@ const KEPT: Duration = Duration::from_secs(60);
 /// … and so many of them at most.
 const MOST: usize = 8_192;
 
-/// Which events a subscriber wants.
-#[derive(Clone, Debug, Default)]
-struct Filter {
-    wish: Subscribe,
-}
-
-impl Filter {
-    fn wants(&self, event: &Event) -> bool {
-        let Subscribe {
-            sessions,
-            events,
-            statuses,
-            fields,
-            ack: _,
-        } = &self.wish;
-        let of_session = sessions.as_ref().is_none_or(|wanted| {
-            let id = event.session();
-            id.is_some_and(|id| wanted.iter().any(|w| !w.is_empty() && id.starts_with(w.as_str())))
-        });
-        let of_name = events
-            .as_ref()
-            .is_none_or(|wanted| wanted.iter().any(|name| name == event.name()));
-        // Each of the two speaks of one kind of event; with either, no other kind comes through.
-        let of_kind = match event {
-            _ if statuses.is_none() && fields.is_none() => true,
-            Event::Status { status, .. } => statuses.as_ref().is_some_and(|s| s.contains(status)),
-            Event::Updated { changes, .. } => fields.as_ref().is_some_and(|wanted| {
-                let names = changes.names();
-                wanted.iter().any(|name| names.contains(&name.as_str()))
-            }),
-            _ => false,
-        };
-        of_session && of_name && of_kind
-    }
-}
-
 /// An event with its line, made once for all subscribers.
 #[derive(Debug)]
 struct Told {
@@ -61,7 +25,7 @@ struct Told {
 #[derive(Debug)]
 struct Subscriber {
     connection: u64,
-    filter: Filter,
+    wish: Subscribe,
     outbox: Rc<Outbox>,
 }
 
@@ -81,7 +45,7 @@ impl Hub {
             event,
         };
         for subscriber in &self.subscribers {
-            if subscriber.filter.wants(&told.event) {
+            if subscriber.wish.lets_through(&told.event) {
                 subscriber.outbox.push_event(&told.line);
             }
         }
@@ -101,21 +65,20 @@ impl Hub {
         wish: Subscribe,
         outbox: &Rc<Outbox>,
     ) {
-        let filter = Filter { wish };
         let known = |s: &&mut Subscriber| s.connection == connection;
         if let Some(subscriber) = self.subscribers.iter_mut().find(known) {
-            subscriber.filter = filter;
+            subscriber.wish = wish;
             return;
         }
         let since = accepted.checked_sub(BEFORE).unwrap_or(accepted);
         for told in self.recent.iter().filter(|told| told.at >= since) {
-            if filter.wants(&told.event) {
+            if wish.lets_through(&told.event) {
                 outbox.push_event(&told.line);
             }
         }
         self.subscribers.push(Subscriber {
             connection,
-            filter,
+            wish,
             outbox: Rc::clone(outbox),
         });
     }
@@ -134,65 +97,13 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::pool::{Changes, PoolChange, Status};
+    use crate::contract::pool::Status;
 
     fn status(id: &str, status: Status) -> Event {
         Event::Status {
             session_id: id.to_owned(),
             status,
             prev_status: Status::Queued,
-        }
-    }
-
-    fn pending(id: &str) -> Event {
-        Event::Updated {
-            session_id: id.to_owned(),
-            changes: Changes {
-                pending_input: Some("half".to_owned()),
-                ..Changes::default()
-            },
-        }
-    }
-
-    fn lines(wish: Subscribe, told: &[Event]) -> Vec<String> {
-        let mut hub = Hub::default();
-        let outbox = Outbox::new();
-        hub.subscribe(1, Instant::now(), wish, &outbox);
-        told.iter().cloned().for_each(|event| hub.tell(event));
-        let text = String::from_utf8(outbox.take()).expect("is text");
-        text.lines().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn filters_hold_all_together() {
-        let all = [
-            status("aa", Status::Idle),
-            status("aa", Status::Processing),
-            status("bb", Status::Idle),
-            pending("aa"),
-            Event::Pool(PoolChange::Destroy),
-        ];
-        let words = |words: &[&str]| Some(words.iter().map(|w| (*w).to_owned()).collect());
-        let rows: Vec<(Subscribe, usize)> = vec![
-            (Subscribe::default(), 5),
-            (Subscribe { sessions: words(&["aa"]), ..Subscribe::default() }, 3),
-            (Subscribe { events: words(&["status"]), ..Subscribe::default() }, 3),
-            (Subscribe { statuses: Some(vec![Status::Idle]), ..Subscribe::default() }, 2),
-            (Subscribe { fields: words(&["pendingInput"]), ..Subscribe::default() }, 1),
-            (Subscribe { fields: words(&["cwd"]), ..Subscribe::default() }, 0),
-            (
-                Subscribe {
-                    sessions: words(&["aa"]),
-                    statuses: Some(vec![Status::Idle]),
-                    fields: words(&["pendingInput"]),
-                    ..Subscribe::default()
-                },
-                2,
-            ),
-            (Subscribe { sessions: words(&[""]), ..Subscribe::default() }, 0),
-        ];
-        for (wish, count) in rows {
-            assert_eq!(lines(wish.clone(), &all).len(), count, "{wish:?}");
         }
     }
 

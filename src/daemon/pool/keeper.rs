@@ -25,8 +25,9 @@ pub(super) enum Job {
     Check {
         /// Whose.
         session: SessionId,
-        /// Which conversation; none: the one that began last in that directory.
-        uuid: Option<ClaudeUuid>,
+        /// Where it can be: the conversation whose length was written down, then those that followed it; none: the one
+        /// that began last in that directory.
+        conversations: Vec<ClaudeUuid>,
         /// As which command it was typed.
         delivery: Delivery,
         /// The prompt.
@@ -48,7 +49,7 @@ pub(super) fn work(
             Job::Write { token, changes } => write(&mut store, transcripts, token, &changes),
             Job::Check {
                 session,
-                uuid,
+                conversations,
                 delivery,
                 text,
                 cwd,
@@ -56,10 +57,18 @@ pub(super) fn work(
                 // What is not written down was never typed under this number: the whole transcript counts.
                 let beyond = store.length_before(session, delivery).ok().flatten();
                 let beyond = beyond.unwrap_or(0);
-                let found = transcripts.find(&cwd, uuid.as_ref());
-                let found = found.map_or(InTranscript::Absent, |path| {
-                    transcripts.search(&path, beyond, &text)
-                });
+                let found = if conversations.is_empty() {
+                    transcripts.search(&cwd, None, beyond, &text)
+                } else {
+                    let all = conversations.iter().enumerate();
+                    all.map(|(at, uuid)| {
+                        // What followed was begun after the prompt was on its way.
+                        let beyond = if at == 0 { beyond } else { 0 };
+                        transcripts.search(&cwd, Some(uuid), beyond, &text)
+                    })
+                    .find(|found| *found != InTranscript::Absent)
+                    .unwrap_or(InTranscript::Absent)
+                };
                 Happened::TranscriptChecked {
                     session,
                     delivery,

@@ -24,7 +24,7 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
         Action::Persist { token, changes } => give(pool, Job::Write { token, changes }),
         Action::CheckTranscript {
             session,
-            uuid,
+            conversations,
             delivery,
             text,
         } => {
@@ -33,7 +33,7 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
                 pool,
                 Job::Check {
                     session,
-                    uuid,
+                    conversations,
                     delivery,
                     text,
                     cwd,

@@ -11,6 +11,7 @@ use crate::adapters::procs;
 use crate::adapters::registry::Registry;
 use crate::adapters::{files, short_path};
 use crate::contract::path_text;
+use crate::contract::paths::CLAUDE_REFRESH_LOCK;
 use crate::contract::paths::pool::{PoolDir, ProcessDir};
 use crate::contract::vars;
 use crate::contract::proto::host::{Ended, HostRecord, Launch, Size};
@@ -35,9 +36,7 @@ const BY_ITSELF: Duration = Duration::from_secs(3);
 const AFTER_REQUEST: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
-/// While this is in claude's directory, it renews its login …
-const RENEWAL_LOCK: &str = ".oauth_refresh.lock";
-/// … which takes no longer than this, or the lock is stale (claude takes it for that after a minute).
+/// Renewing a login takes no longer than this, or its lock is stale (claude takes it for that after a minute).
 const RENEWAL: Duration = Duration::from_secs(60);
 
 /// What a daemon writes down of a process that it starts, for itself and those after it.
@@ -272,7 +271,7 @@ fn end_all_of(record: &HostRecord, state_dir: &Path) {
     if are_gone_within(AFTER_REQUEST, &all) {
         return;
     }
-    let renewal = state_dir.join(RENEWAL_LOCK);
+    let renewal = state_dir.join(CLAUDE_REFRESH_LOCK);
     let since = Instant::now();
     while renewal.exists() && since.elapsed() < RENEWAL {
         files::pause(LOOK);
@@ -297,13 +296,6 @@ fn are_gone_within(patience: Duration, all: &impl Fn() -> Vec<Member>) -> bool {
 fn how(ended: Option<&Ended>) -> End {
     match ended {
         None => End::HostGone,
-        Some(Ended {
-            signal: Some(signal),
-            ..
-        }) => End::Exited(format!("ended by signal {signal}")),
-        Some(Ended { code, .. }) => {
-            let code = code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-            End::Exited(format!("exit status {code}"))
-        }
+        Some(ended) => End::Exited(ended.to_string()),
     }
 }

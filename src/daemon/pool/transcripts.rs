@@ -69,13 +69,22 @@ impl Transcripts {
         path.and_then(|path| on_disk::length(&path).ok()).unwrap_or(0)
     }
 
-    /// What a transcript says of a prompt that was typed when it was this long.
-    pub(super) fn search(&self, path: &Path, beyond: u64, typed: &str) -> InTranscript {
-        match on_disk::has_prompt(path, beyond, typed) {
+    /// What a conversation says of a prompt that was typed when its transcript was this long.
+    pub(super) fn search(
+        &self,
+        cwd: &Path,
+        uuid: Option<&ClaudeUuid>,
+        beyond: u64,
+        typed: &str,
+    ) -> InTranscript {
+        let Some(path) = self.find(cwd, uuid) else {
+            return InTranscript::Absent;
+        };
+        match on_disk::has_prompt(&path, beyond, typed) {
             Ok(true) => {}
             Ok(false) | Err(_) => return InTranscript::Absent,
         }
-        match on_disk::last_turn(path) {
+        match on_disk::last_turn(&path) {
             Ok(turn) if turn.finished => InTranscript::Answered,
             Ok(turn) => InTranscript::Taken {
                 followed: turn.followed,

@@ -47,7 +47,7 @@ pub struct Process {
 }
 
 /// How claude ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Its exit code, if it ended by itself.
     #[serde(default)]
@@ -58,6 +58,23 @@ pub struct Ended {
     /// Whether the host was asked to end it.
     #[serde(default)]
     pub was_asked: bool,
+    /// The last lines on its screen, where nobody asked it to end: why it did, in its own words.
+    #[serde(default)]
+    pub words: String,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.code, self.signal) {
+            (_, Some(signal)) => write!(f, "ended by signal {signal}"),
+            (Some(code), None) => write!(f, "exit status {code}"),
+            (None, None) => f.write_str("ended"),
+        }?;
+        match self.words.trim() {
+            "" => Ok(()),
+            words => write!(f, ": {words}"),
+        }
+    }
 }
 
 /// `host.json` (0600) in the slot's directory: by it a daemon finds a host that it did not start. Durable before claude

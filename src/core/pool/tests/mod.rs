@@ -1,0 +1,9 @@
+//! The machine among simulated processes, hosts, disks and clients.
+
+mod checks;
+mod chooser;
+mod claude;
+mod clients;
+mod rows;
+mod simulation;
+mod world;
