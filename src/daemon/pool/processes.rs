@@ -222,6 +222,7 @@ impl Process {
             FromHost::Pending { text } => state.pending.clone_from(text),
             FromHost::Dialog { name, .. } => state.dialog.clone_from(name),
             FromHost::Attached { clients } => state.clients = *clients,
+            FromHost::Handled => state.is_handled = true,
             FromHost::AttachOpen { path } if !state.attach.contains(path) => {
                 state.attach.push(path.clone());
             }
