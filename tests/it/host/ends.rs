@@ -38,6 +38,7 @@ fn an_order_ends_claude_politely_and_all_it_started() {
         code: Some(7),
         signal: None,
         was_asked: true,
+        words: String::new(),
     };
     let ended = daemon.hear("end", |message| match message {
         FromHost::Exited(ended) => Some(ended.clone()),

@@ -91,6 +91,7 @@ fn a_question_of_the_client_is_told_and_answered_through_the_pool() {
     assert_eq!(info["waitingFor"], event["changes"]["waitingFor"]);
     assert!(!marker.exists());
     assert_eq!(pool.refused(json!({"type": "wait", "sessionId": session, "timeout": 50})), "timeout");
+    pool.until_shown(&session, "Do you want to proceed?");
     pool.press(&session, "1");
     assert!(pool.wait(&session).starts_with("simulated answer to"));
     assert!(marker.exists());
@@ -142,6 +143,8 @@ fn what_a_person_changed_in_a_slot_is_gone_for_the_next_session() {
     let terminal = Terminal::start(&pool.stage, &pool.attach_line(&second));
     terminal.wait("repaint", |s| s.contains("simulated answer to: second"));
     terminal.prompt("/model haiku");
+    terminal.wait("confirmation", |s| s.contains("Yes, switch to Haiku"));
+    terminal.keys(&["Enter"]);
     terminal.wait("other model", |s| s.to_lowercase().contains("set model to"));
     terminal.keys(&["-l", "~."]);
     terminal.ended(0);
@@ -167,7 +170,7 @@ fn a_person_who_clears_a_session_begins_its_history_anew() {
     terminal.wait("repaint", |s| s.contains("simulated answer to: before"));
     terminal.prompt("/clear");
     terminal.wait("clear screen", |s| !s.contains("simulated answer to: before"));
-    pool.turn(&session, "after");
+    pool.turn_when_idle(&session, "after");
     pool.asked_once("after", &[]);
     let info = pool.info(&session);
     assert!(info["claudeUUID"].is_string() && info["claudeUUID"] != uuid, "{info}");

@@ -81,7 +81,8 @@ fn commands_of_the_client_are_refused_and_own_ones_pass() {
     assert_eq!((&info["status"], &info["claudeUUID"]), (&json!("idle"), &uuid));
     assert_eq!(pool.good(json!({"type": "ls"}))["sessions"].as_array().expect("a list").len(), 1);
     // One that the person wrote is a prompt.
-    assert_eq!(pool.turn(&session, "/greet the world"), "simulated answer to: Say hello to the world.");
+    let said = pool.turn(&session, "/greet the world");
+    assert_eq!(said.trim_end(), "simulated answer to: Say hello to the world.");
     pool.followup(&session, "and then");
     pool.wait(&session);
     assert_eq!(pool.asked("and then").len(), 1);

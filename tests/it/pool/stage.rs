@@ -61,6 +61,21 @@ impl PoolStage {
         assert_eq!(self.good(request)["type"], "ok");
     }
 
+    /// Waits for the terminal of a session to show this.
+    #[track_caller]
+    pub fn until_shown(&self, session: &str, text: &str) {
+        let deadline = Instant::now() + BOUND;
+        let request = json!({"type": "capture", "sessionId": session, "source": "buffer", "turns": 0});
+        loop {
+            let shown = self.good(request.clone())["content"].to_string();
+            if shown.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in {shown}");
+            pause(LOOK);
+        }
+    }
+
     /// Waits for this to stand in a session's box.
     #[track_caller]
     pub fn until_pending(&self, session: &str, text: &str) {
@@ -157,6 +172,17 @@ impl PoolStage {
     #[track_caller]
     pub fn turn(&self, session: &str, prompt: &str) -> String {
         self.followup(session, prompt);
+        self.wait(session)
+    }
+
+    /// The same, once nothing goes on in its terminal any more: a person's commands keep the client busy for moments.
+    #[track_caller]
+    pub fn turn_when_idle(&self, session: &str, prompt: &str) -> String {
+        let mut watch = self.watch(json!({"sessions": [session], "statuses": ["idle"]}));
+        let request = json!({"type": "followup", "sessionId": session, "prompt": prompt});
+        while self.ask(request.clone())["code"] == "session_busy" {
+            watch.next("idle", |_| true);
+        }
         self.wait(session)
     }
 
@@ -264,6 +290,48 @@ impl PoolStage {
         pids[0]
     }
 
+    /// Ends the daemon by force; slots live on.
+    #[track_caller]
+    pub fn kill_daemon(&self) {
+        let daemon = self.daemon();
+        kill(daemon);
+        until_gone(daemon);
+    }
+
+    /// Starts a daemon for the pool that was, and returns the health.
+    #[track_caller]
+    pub fn init_again(&self) -> Value {
+        let said = self.cli(&["--json", "init"]).good().stdout;
+        serde_json::from_str(&said).expect("JSON")
+    }
+
+    /// Waits until claude itself says that it is idle.
+    #[track_caller]
+    pub fn until_idle_file(&self, pid: u32) {
+        let file = self.stage.base().join(format!("sessions/{pid}.json"));
+        let deadline = Instant::now() + BOUND;
+        let idle = || {
+            let text = fs::read(&file).ok()?;
+            let value: Value = serde_json::from_slice(&text).ok()?;
+            Some(value["status"] == "idle")
+        };
+        // One that is half written is looked at again.
+        while idle() != Some(true) {
+            assert!(Instant::now() < deadline, "{pid} is not idle");
+            pause(LOOK);
+        }
+    }
+
+    /// Waits until the daemon has logged this.
+    #[track_caller]
+    pub fn until_logged(&self, text: &str) {
+        let deadline = Instant::now() + BOUND;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "{text:?} is not logged");
+            pause(LOOK);
+        }
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir().join("daemon.log")).unwrap_or_default()
     }
@@ -294,6 +362,13 @@ impl Drop for PoolStage {
 /// Ends a process by force.
 pub fn kill(pid: u32) {
     signal(pid, "KILL");
+}
+
+/// The same for one that may have ended.
+pub fn kill_if_there(pid: u32) {
+    let _ = Command::new("kill")
+        .args(["-s", "KILL", &pid.to_string()])
+        .output();
 }
 
 pub fn signal(pid: u32, name: &str) {
