@@ -261,6 +261,9 @@ impl Process {
 }
 
 fn seen(file: SessionFile) -> Seen {
+    // A status may be older than the start that its file names: a file without one is older than any.
+    let begun = file.readiness != file::Readiness::Starting;
+    let started_at = file.started_at.filter(|_| begun);
     Seen {
         readiness: match file.readiness {
             file::Readiness::Starting => Readiness::Starting,
@@ -268,7 +271,7 @@ fn seen(file: SessionFile) -> Seen {
             file::Readiness::Busy => Readiness::Busy,
             file::Readiness::Waiting(what) => Readiness::Waiting { what },
         },
-        since: file.status_at.or(file.started_at).unwrap_or_default(),
+        since: file.status_at.or(started_at).unwrap_or_default(),
         uuid: file.session.map(|uuid| ClaudeUuid::new(&uuid)),
     }
 }
