@@ -18,6 +18,8 @@ pub struct HookReport {
     pub transcript: Option<PathBuf>,
     /// The working directory at that time.
     pub cwd: Option<PathBuf>,
+    /// Claude's own id of the prompt it is about; 2.1.329 gives it with prompts and ends of turns.
+    pub prompt_id: Option<String>,
     /// `default`, `acceptEdits`, `plan`, `auto`, `bypassPermissions`… Only prompts and ends of turns carry it.
     pub permission_mode: Option<String>,
     /// What happened.
@@ -145,6 +147,7 @@ impl HookReport {
             session: text(&value, "session_id"),
             transcript: text(&value, "transcript_path").map(PathBuf::from),
             cwd: text(&value, "cwd").map(PathBuf::from),
+            prompt_id: text(&value, "prompt_id"),
             permission_mode: text(&value, "permission_mode"),
             what: what(event, &value),
         })
