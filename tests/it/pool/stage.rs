@@ -351,6 +351,16 @@ impl Drop for PoolStage {
         let Ok(mut client) = Client::connect(&self.dir().join("api.sock")) else {
             return;
         };
+        for slot in 1..=4 {
+            if !std::thread::panicking() {
+                break;
+            }
+            client.send(&json!({"type": "debug-capture", "slot": slot, "raw": false}));
+            let screen = client.line(Duration::from_secs(10)).unwrap_or_default();
+            if let Some(screen) = screen["content"].as_str() {
+                eprintln!("slot {slot}:\n{screen}");
+            }
+        }
         let request = json!({"type": "destroy", "confirm": true});
         client.send(&request);
         let reply = client.line(BOUND);
@@ -482,6 +492,18 @@ impl Watch {
                 return event;
             }
         }
+    }
+
+    /// Whether a wanted event comes within this time.
+    pub fn within(&mut self, time: Duration, wanted: impl Fn(&Value) -> bool) -> bool {
+        let deadline = Instant::now() + time;
+        while let Some(event) = self.client.line(deadline.saturating_duration_since(Instant::now())) {
+            self.seen.push(event.clone());
+            if wanted(&event) {
+                return true;
+            }
+        }
+        false
     }
 
     /// All events so far.
