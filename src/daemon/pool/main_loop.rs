@@ -351,6 +351,9 @@ impl Pool {
         if let Reported::TurnEnded {
             last_text: Some(text),
             ..
+        }
+        | Reported::TurnFailed {
+            shown: Some(text), ..
         } = &report.what
         {
             self.last_texts.insert(place, text.clone());
