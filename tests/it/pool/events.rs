@@ -12,7 +12,7 @@ fn subscribers_get_what_they_asked_for_and_nothing_else() {
     let mut all = pool.watch(json!({}));
     let first = pool.start("first");
     let mut of_first = pool.watch(json!({"sessions": [first]}));
-    let mut idle = pool.watch(json!({"statuses": ["idle"]}));
+    let mut idle = pool.watch(json!({"events": ["status"], "statuses": ["idle"]}));
     let mut created = pool.watch(json!({"events": ["created"]}));
     let mut names = pool.watch(json!({"events": ["updated"], "fields": ["metadata", "priority"]}));
     pool.wait(&first);
@@ -51,7 +51,7 @@ fn subscribers_get_what_they_asked_for_and_nothing_else() {
         changes.is_some_and(|c| c.contains_key("metadata") || c.contains_key("priority"))
     }), "{:?}", names.seen());
 
-    // From the command line, too; what comes once more replaces what was asked for.
+    // Who subscribes once more gets only what was asked for last.
     let mut both = pool.watch(json!({"events": ["pool"], "sessions": [second]}));
     let mut client = pool.client();
     for events in [json!(["created"]), json!(["pool"])] {

@@ -178,7 +178,8 @@ impl PoolStage {
     /// The same, once nothing goes on in its terminal any more: a person's commands keep the client busy for moments.
     #[track_caller]
     pub fn turn_when_idle(&self, session: &str, prompt: &str) -> String {
-        let mut watch = self.watch(json!({"sessions": [session], "statuses": ["idle"]}));
+        let filter = json!({"sessions": [session], "events": ["status"], "statuses": ["idle"]});
+        let mut watch = self.watch(filter);
         let request = json!({"type": "followup", "sessionId": session, "prompt": prompt});
         while self.ask(request.clone())["code"] == "session_busy" {
             watch.next("idle", |_| true);
