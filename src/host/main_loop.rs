@@ -52,6 +52,7 @@ pub(super) struct Host {
     pub(super) size: Size,
     pub(super) pending: String,
     pub(super) dialog: Option<&'static str>,
+    pub(super) is_handled: bool,
     pub(super) connections: Vec<Connection>,
     child: Child,
     listening: Listening,
@@ -107,6 +108,7 @@ impl Host {
             size: launch.size,
             pending: String::new(),
             dialog: None,
+            is_handled: false,
             connections: Vec::new(),
             child,
             listening,
@@ -279,7 +281,7 @@ impl Host {
     fn client_ready(&mut self, id: u64, ready: Ready) {
         if ready.input {
             let bytes = self.attachments.read(id);
-            self.keyboard.input(&bytes, Instant::now());
+            self.people_type(&bytes);
         }
         if ready.room
             && let Some(request) = self.attachments.has_room(id)
@@ -290,6 +292,15 @@ impl Host {
         if ready.hung_up && !ready.input {
             self.attachments.hang_up(id);
         }
+    }
+
+    /// Hands on what somebody typed who is not the daemon.
+    pub(super) fn people_type(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() && !self.is_handled {
+            self.is_handled = true;
+            self.tell(&FromHost::Handled);
+        }
+        self.keyboard.input(bytes, Instant::now());
     }
 
     fn accept(&mut self) {
@@ -491,6 +502,7 @@ impl Host {
             pending: self.pending.clone(),
             dialog: self.dialog.map(str::to_owned),
             clients: self.clients(),
+            is_handled: self.is_handled,
             attach: self.attachments.paths(),
             next_report: self.reports.next(),
             dropped_reports: self.reports.dropped(),

@@ -79,7 +79,7 @@ impl Host {
             ToHost::Input { bytes } if self.keyboard.backlog() + bytes.len() > MAX_INPUT => {
                 self.refuse("input", "the terminal takes nothing");
             }
-            ToHost::Input { bytes } => self.keyboard.input(&bytes, Instant::now()),
+            ToHost::Input { bytes } => self.people_type(&bytes),
             ToHost::AckReports { up_to } => self.reports.acknowledge(up_to),
             ToHost::SetSession { id } => self.set_session(id),
             ToHost::End { grace_ms } => {

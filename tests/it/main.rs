@@ -10,6 +10,7 @@ mod launch;
 mod life;
 mod mcp;
 mod overlay;
+mod pool;
 mod pool_client;
 mod proof;
 mod real;

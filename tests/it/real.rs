@@ -7,7 +7,6 @@ mod sessions;
 mod signing_in;
 mod slot_terminal;
 mod slots;
-
-mod stage;
-mod terminal;
+pub mod stage;
+pub mod terminal;
 mod workspace;

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// Text that clients add to a prompt on their own.
 const REMINDER: &str = "<system-reminder>";
 
+/// What clients put behind the result of a tool that somebody interrupted.
+const INTERRUPTED: &str = "[Request interrupted by user";
+
 /// How much of each prompt of a conversation is remembered: enough to tell which one it was.
 const MAX_TURN_CHARACTERS: usize = 200;
 /// How many prompts of a conversation are remembered.
@@ -56,12 +59,13 @@ pub(super) fn parse(body: &Value) -> Asked {
         .filter(|message| message["role"] == "user")
     {
         let (text, mut results) = read_content(&message["content"]);
-        let is_result = !results.is_empty();
-        if asked.turns.is_empty() {
+        // A prompt after an interrupted turn comes in one message with the result of its tool.
+        let is_prompt = !text.is_empty();
+        if asked.turns.is_empty() && !is_prompt {
             results.append(&mut asked.tool_results);
             asked.tool_results = results;
         }
-        if !is_result && !text.is_empty() {
+        if is_prompt {
             if asked.turns.is_empty() {
                 asked.prompt.clone_from(&text);
             }
@@ -77,16 +81,20 @@ pub(super) fn parse(body: &Value) -> Asked {
     asked
 }
 
-/// Own text, and the tool results among the blocks.
+/// Own text, which is none of what stands before the tool results, and the tool results among the blocks.
 fn read_content(content: &Value) -> (String, Vec<String>) {
     let mut results = Vec::new();
     let mut prompt = String::new();
     for block in as_blocks(content) {
         match block["type"].as_str() {
-            Some("tool_result") => results.push(plain_text(&block["content"])),
+            Some("tool_result") => {
+                results.push(plain_text(&block["content"]));
+                prompt.clear();
+            }
             Some("text") => {
                 let text = block["text"].as_str().unwrap_or_default();
-                if !text.trim_start().starts_with(REMINDER) && !text.trim().is_empty() {
+                let own = [REMINDER, INTERRUPTED].iter().all(|not| !text.trim_start().starts_with(not));
+                if own && !text.trim().is_empty() {
                     prompt = text.to_owned();
                 }
             }

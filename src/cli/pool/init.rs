@@ -4,7 +4,7 @@ use super::arguments::Init;
 use super::link::Link;
 use super::stand::Stand;
 use super::{Exchange, places, spawn};
-use crate::adapters::files::{self, PRIVATE_FILE};
+use crate::adapters::files::{self, PRIVATE_FILE, pause};
 use crate::adapters::procs;
 use crate::adapters::short_path;
 use crate::cli::failure::{Failure, Outcome};
@@ -15,7 +15,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The largest `config.json` that is read, in bytes.
 const MAX_CONFIG: u64 = 1024 * 1024;
@@ -23,6 +23,10 @@ const MAX_CONFIG: u64 = 1024 * 1024;
 const DEFAULT_SIZE: u32 = 3;
 /// How long a pool has to begin: its slots start side by side.
 const BEGINS: Duration = Duration::from_secs(180);
+/// How long a daemon that closes connections may take to be gone.
+const ENDS: Duration = Duration::from_secs(5);
+/// Between two looks at one.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How long it has for the rest.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -110,18 +114,32 @@ fn prepare(stand: &Stand) -> Result<(), Failure> {
     Ok(())
 }
 
+fn is_cut_off(error: &PoolClientError) -> bool {
+    let kinds = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    match error {
+        PoolClientError::Closed => true,
+        PoolClientError::Io(error) => kinds.contains(&error.kind()),
+        _ => false,
+    }
+}
+
 /// Whether a daemon of ours listens already. Another program's is left alone, and so is its pool.
 fn runs_already(socket: &Path) -> Result<bool, Failure> {
     let place = socket.display();
     let usable =
         short_path::usable(socket).map_err(|error| Failure::new(format!("{place}: {error}")))?;
-    let asked =
-        PoolClient::connect(&usable).and_then(|mut client| client.call(&Request::Ping, SOON));
-    let version = match asked.map(|answer| answer.reply) {
-        Ok(Reply::Pong { version, .. }) => version,
-        Ok(_) => String::new(),
-        Err(PoolClientError::NotRunning(_)) => return Ok(false),
-        Err(error) => return Err(Failure::new(format!("{place}: {error}"))),
+    let deadline = Instant::now() + ENDS;
+    let version = loop {
+        let asked =
+            PoolClient::connect(&usable).and_then(|mut client| client.call(&Request::Ping, SOON));
+        match asked.map(|answer| answer.reply) {
+            Ok(Reply::Pong { version, .. }) => break version,
+            Ok(_) => break String::new(),
+            Err(PoolClientError::NotRunning(_)) => return Ok(false),
+            // One that is just ending still lets in, and answers nobody.
+            Err(error) if is_cut_off(&error) && Instant::now() < deadline => pause(AGAIN),
+            Err(error) => return Err(Failure::new(format!("{place}: {error}"))),
+        }
     };
     if version.is_empty() {
         return Err(

@@ -203,6 +203,8 @@ pub enum FromHost {
         /// In all.
         clients: u32,
     },
+    /// Somebody else than the daemon's scripts typed into the terminal. Said once.
+    Handled,
     /// Something was not done: a report with a wrong token, a socket that could not be made, an unknown message.
     Refused {
         /// The `is` of the message.
@@ -240,6 +242,9 @@ pub struct State {
     pub dialog: Option<String>,
     /// How many are attached.
     pub clients: u32,
+    /// As in [`FromHost::Handled`].
+    #[serde(default)]
+    pub is_handled: bool,
     /// Where it listens for attachments.
     #[serde(with = "launch::paths")]
     pub attach: Vec<PathBuf>,

@@ -17,6 +17,11 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a slot that is not ready for a prompt is left alone between two looks.
 const LOOK_BEFORE: Duration = Duration::from_secs(2);
+/// Claude may take so long to read a prompt on a machine that has much to do, and longer for a long one: it puts 2,500
+/// lines together for several seconds, in which it shows none of them.
+const READS: Duration = Duration::from_secs(10);
+/// For each so many bytes a second longer.
+const READS_PER_SECOND: u64 = 4096;
 /// A prompt that was this often neither in the box nor in the transcript is not on its way any more.
 const ABSENCES: u8 = 3;
 /// When a turn is looked at first, in case its end goes unheard.
@@ -75,6 +80,8 @@ impl Machine {
         };
         if let Some(ours) = ours {
             process.ours = Some((number, ours));
+            process.pending.clear();
+        } else if typing == Typing::EmptyBox {
             process.pending.clear();
         }
         self.actions.push(Action::Type {
@@ -262,8 +269,12 @@ impl Machine {
             }
             InBox::Ours => self.give_up_prompt(slot_id, id, "claude does not take the prompt"),
             InBox::Nothing | InBox::Else | InBox::Hidden => {
-                submission.absent += 1;
-                if submission.absent >= ABSENCES {
+                submission.absent = submission.absent.saturating_add(1);
+                let typed_at = submission.typed_at.or(submission.sent_at);
+                let waited = typed_at.map_or(Duration::MAX, |at| now.since(at));
+                let patience = self.sessions.get(&id).and_then(|s| s.prompt.as_ref());
+                let patience = patience.map_or(READS, |prompt| reading_time(&prompt.text));
+                if submission.absent >= ABSENCES && waited >= patience {
                     self.give_up_prompt(slot_id, id, "claude did not take the prompt");
                 }
             }
@@ -454,4 +465,8 @@ impl Machine {
             self.mark(session);
         }
     }
+}
+
+fn reading_time(text: &str) -> Duration {
+    READS + Duration::from_secs(text.len() as u64 / READS_PER_SECOND)
 }

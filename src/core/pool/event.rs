@@ -48,6 +48,8 @@ pub struct LivingHost {
     pub since: Timestamp,
     /// What stands at the prompt.
     pub pending: String,
+    /// As in [`Event::Handled`].
+    pub is_handled: bool,
 }
 
 /// Everything that is known when the daemon starts.
@@ -387,6 +389,12 @@ pub enum Event {
         place: Place,
         /// What stands there; empty when nothing does.
         text: String,
+    },
+    /// Somebody who is not the pool typed into a terminal. What that changed (mode, model, what is allowed from now on)
+    /// no hook may ever tell.
+    Handled {
+        /// Of which process.
+        place: Place,
     },
     /// The answer to [`super::action::Action::Inspect`]. None: it could not be looked at.
     Inspected {

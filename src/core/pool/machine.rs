@@ -146,6 +146,11 @@ impl Machine {
             Event::ClientGone { ticket } => {
                 self.waiters.remove(&ticket);
             }
+            Event::Handled { place } => {
+                if let Some(process) = self.at(place).and_then(|slot| slot.process.as_mut()) {
+                    process.is_handled = true;
+                }
+            }
             Event::Persisted { token } => self.persisted(token),
             Event::PersistFailed { token, why } => self.persist_failed(token, why),
             Event::Spawned {

@@ -29,6 +29,7 @@ impl Machine {
         let why = match () {
             () if slot.leaving => Some(ReplaceReason::Shrink),
             () if process.build != self.settings.build => Some(ReplaceReason::Outdated),
+            () if self.is_changed(slot_id) => Some(ReplaceReason::Changed),
             () if process.cwd != self.settings.dir || account.is_some() => {
                 Some(ReplaceReason::OtherPlace)
             }
@@ -140,9 +141,13 @@ impl Machine {
         true
     }
 
-    /// Whether a process is unlike the pool's fresh ones, as far as it says.
+    /// Whether a process is unlike the pool's fresh ones, as far as it says, or may be because somebody used it: hooks
+    /// tell the mode only with a prompt, the model only at the start, and what was allowed for the session never.
     fn is_changed(&self, slot_id: SlotId) -> bool {
         let process = self.slots.get(&slot_id).and_then(|s| s.process.as_ref());
+        if process.is_some_and(|process| process.is_handled) {
+            return true;
+        }
         let (Some(process), Some((build, baseline))) = (process, &self.baseline) else {
             return false;
         };

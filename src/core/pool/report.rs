@@ -38,8 +38,12 @@ impl Machine {
         if beginning.is_some() {
             process.began = Some(report.uuid.clone());
         }
+        let is_prompt = matches!(report.hook, Hook::PromptAccepted { .. });
         let pristine = process.pristine && beginning == Some(Beginning::Startup);
-        if pristine {
+        // The start tells the model alone; the mode comes with the first prompt.
+        let untouched = is_prompt && process.unprompted && !process.is_handled;
+        process.unprompted &= !is_prompt;
+        if pristine || untouched {
             let process = process.clone();
             self.learn_baseline(&process);
         }

@@ -62,6 +62,10 @@ pub(super) struct Process {
     pub(super) reports: bool,
     /// Nobody has used it yet.
     pub(super) pristine: bool,
+    /// No prompt has been taken yet.
+    pub(super) unprompted: bool,
+    /// Somebody who is not the pool typed into it.
+    pub(super) is_handled: bool,
     /// An idle registry from before this is an old one: when the last turn began.
     pub(super) idle_after: Timestamp,
     /// A busy one from before this, too: when the last turn ended.
@@ -96,6 +100,8 @@ impl Process {
             began: None,
             reports: false,
             pristine: true,
+            unprompted: true,
+            is_handled: false,
             idle_after: Timestamp::default(),
             busy_after: Timestamp::default(),
             cleared_at: None,
@@ -118,6 +124,8 @@ impl Process {
         process.pending = host.pending;
         process.next_number = host.done.max(highest).0 + GAP;
         process.pristine = false;
+        process.unprompted = false;
+        process.is_handled = host.is_handled;
         process.ready_at = Some(now);
         process
     }

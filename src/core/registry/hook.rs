@@ -18,10 +18,10 @@ pub struct HookReport {
     pub transcript: Option<PathBuf>,
     /// The working directory at that time.
     pub cwd: Option<PathBuf>,
+    /// Claude's own id of the prompt it is about; 2.1.329 gives it with prompts and ends of turns.
+    pub prompt_id: Option<String>,
     /// `default`, `acceptEdits`, `plan`, `auto`, `bypassPermissions`… Only prompts and ends of turns carry it.
     pub permission_mode: Option<String>,
-    /// claude's own id of the prompt that it is about (2.1.329).
-    pub prompt: Option<String>,
     /// What happened.
     pub what: Reported,
 }
@@ -147,8 +147,8 @@ impl HookReport {
             session: text(&value, "session_id"),
             transcript: text(&value, "transcript_path").map(PathBuf::from),
             cwd: text(&value, "cwd").map(PathBuf::from),
+            prompt_id: text(&value, "prompt_id"),
             permission_mode: text(&value, "permission_mode"),
-            prompt: text(&value, "prompt_id"),
             what: what(event, &value),
         })
     }

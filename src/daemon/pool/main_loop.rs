@@ -282,8 +282,12 @@ impl Pool {
     fn heard(&mut self, place: Place, heard: Heard) {
         match heard {
             Heard::Hello(state) => {
+                let is_handled = state.is_handled;
                 self.greeted(place, *state);
                 self.announce(place);
+                if is_handled {
+                    self.tell_machine(Happened::Handled { place });
+                }
             }
             Heard::Says(message) => self.said(place, message),
             Heard::Lost(why) => self.lost(place, &why),
@@ -344,6 +348,7 @@ impl Pool {
                 let message = format!("slot {}: {what}: {why}", place.slot);
                 self.ground.log.write(Category::Error, None, &message);
             }
+            FromHost::Handled => self.tell_machine(Happened::Handled { place }),
             FromHost::Hello(_) | FromHost::Attached { .. } | FromHost::Exited(_) => {}
         }
     }
@@ -356,6 +361,9 @@ impl Pool {
         if let Reported::TurnEnded {
             last_text: Some(text),
             ..
+        }
+        | Reported::TurnFailed {
+            shown: Some(text), ..
         } = &report.what
         {
             self.last_texts.insert(place, text.clone());
@@ -540,5 +548,6 @@ fn living(place: Place, process: &Process) -> LivingHost {
             .map_or(Readiness::Starting, |s| s.readiness.clone()),
         since: seen.map_or_else(Timestamp::default, |s| s.since),
         pending: process.pending().to_owned(),
+        is_handled: process.state.as_ref().is_some_and(|state| state.is_handled),
     }
 }

@@ -234,7 +234,7 @@ pub(super) fn report(place: Place, seq: u64, at: Timestamp, report: HookReport) 
         seq,
         at,
         uuid,
-        prompt: report.prompt.as_deref().map(PromptId::new),
+        prompt: report.prompt_id.as_deref().map(PromptId::new),
         disposition,
         hook,
     })

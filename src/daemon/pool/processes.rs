@@ -231,6 +231,7 @@ impl Process {
             FromHost::Pending { text } => state.pending.clone_from(text),
             FromHost::Dialog { name, .. } => state.dialog.clone_from(name),
             FromHost::Attached { clients } => state.clients = *clients,
+            FromHost::Handled => state.is_handled = true,
             FromHost::AttachOpen { path } if !state.attach.contains(path) => {
                 state.attach.push(path.clone());
             }
@@ -271,6 +272,9 @@ impl Process {
 }
 
 fn seen(file: SessionFile) -> Seen {
+    // A status may be older than the start that its file names: a file without one is older than any.
+    let begun = file.readiness != file::Readiness::Starting;
+    let started_at = file.started_at.filter(|_| begun);
     Seen {
         readiness: match file.readiness {
             file::Readiness::Starting => Readiness::Starting,
@@ -278,7 +282,7 @@ fn seen(file: SessionFile) -> Seen {
             file::Readiness::Busy => Readiness::Busy,
             file::Readiness::Waiting(what) => Readiness::Waiting { what },
         },
-        since: file.status_at.or(file.started_at).unwrap_or_default(),
+        since: file.status_at.or(started_at).unwrap_or_default(),
         uuid: file.session.map(|uuid| ClaudeUuid::new(&uuid)),
     }
 }

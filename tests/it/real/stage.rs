@@ -281,7 +281,7 @@ impl Stage {
     }
 
     /// The processes that have this home anywhere in their environment.
-    fn processes(&self) -> Vec<(u32, String)> {
+    pub fn processes(&self) -> Vec<(u32, String)> {
         let wanted = self.home.path().as_os_str().as_bytes();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries

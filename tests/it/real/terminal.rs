@@ -76,6 +76,11 @@ impl<'s> Terminal<'s> {
         self.wait("idle session", |_| idle());
     }
 
+    /// Presses keys, as `tmux send-keys` names them.
+    pub fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
     /// Types a prompt and sends it.
     pub fn prompt(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);

@@ -74,6 +74,7 @@ fn from_host() -> Vec<FromHost> {
             path: PathBuf::from("/a"),
         },
         FromHost::Attached { clients: 2 },
+        FromHost::Handled,
         FromHost::Refused {
             what: "hook".to_owned(),
             why: "wrong token".to_owned(),

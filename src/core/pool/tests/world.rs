@@ -500,6 +500,7 @@ impl World {
             readiness: host.claude.readiness.clone(),
             since: host.claude.since,
             pending: host.claude.in_box.clone(),
+            is_handled: false,
         });
         let known = Known {
             size: self.size,
