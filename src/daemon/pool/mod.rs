@@ -6,6 +6,7 @@
 
 mod hosts;
 mod hub;
+mod importing;
 mod keeper;
 mod log;
 mod main_loop;
