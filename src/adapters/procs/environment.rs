@@ -64,6 +64,23 @@ pub fn running_program(program: &str, name: &str) -> io::Result<Vec<Running>> {
     Ok(running)
 }
 
+/// The processes of this user whose variable `name` is set, by pid; this one left out.
+pub fn having(name: &str) -> io::Result<Vec<Running>> {
+    let own = std::process::id();
+    let seen = platform::environments(name)?.into_iter();
+    let running = |s: Seen| Running {
+        pid: s.pid,
+        parent: s.parent,
+        value: s.value.map(OsString::from_vec),
+    };
+    let mut having: Vec<Running> = seen
+        .filter(|s| s.pid != own && s.value.is_some())
+        .map(running)
+        .collect();
+    having.sort_unstable_by_key(|r| r.pid);
+    Ok(having)
+}
+
 /// The values of `names` in the environment that a process of this user was started with. None when there is no such
 /// process, or it is another user's; an error when it is there and cannot be looked at.
 pub fn of_process<const N: usize>(

@@ -35,12 +35,13 @@ impl Member {
 }
 
 /// The processes of this user that descend from `root`, are in the session it leads, or have `value` for the variable
-/// `name` in their environment; `root` itself and this process left out.
+/// `name` in their environment, with all that these started; `root` itself and this process left out. Without a root (0)
+/// only the variable counts: the system's first process has the parent 0, and everything descends from it.
 pub fn tree(root: u32, name: &str, value: &str) -> io::Result<Vec<Member>> {
     let seen = platform::environments(name)?;
     let own = std::process::id();
     let session = libc::pid_t::try_from(root).ok().filter(|root| *root > 1);
-    let mut inside: HashSet<u32> = HashSet::from([root]);
+    let mut inside: HashSet<u32> = session.iter().map(|_| root).collect();
     // Parents may be listed after their children: until nothing is added.
     loop {
         let before = inside.len();
@@ -73,6 +74,14 @@ mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
+
+    #[test]
+    fn without_a_root_nobody_belongs_by_descent() {
+        for root in [0, 1] {
+            let members = tree(root, "CCP_TREE_MARK", "nobody has this").expect("looks");
+            assert_eq!(members, [], "{root}");
+        }
+    }
 
     // macOS has no `setsid`.
     #[test]

@@ -7,6 +7,7 @@
 mod accounts;
 mod hosts;
 mod hub;
+mod importing;
 mod keeper;
 mod log;
 mod main_loop;

@@ -2,6 +2,7 @@
 
 use super::hosts;
 use super::hub::Hub;
+use super::importing;
 use super::keeper;
 use super::log::{Category, Log};
 use super::main_loop::{Event, Ground, Order, Pool};
@@ -21,7 +22,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixListener as StdListener;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,6 +63,9 @@ pub enum ServeError {
     /// Another one holds the lock.
     #[error("another daemon runs in {0}")]
     Held(PathBuf),
+    /// Another implementation's daemon has the pool.
+    #[error("another program's daemon listens at {0}; end it first, with its own destroy")]
+    Foreign(PathBuf),
     /// Something that is no socket is where the socket would be.
     #[error("{0} is in the way: it is no socket")]
     InTheWay(PathBuf),
@@ -110,8 +114,8 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     let _ = lock.note(format!("{}\n", std::process::id()).as_bytes());
     // From here on this is the pool's only daemon.
     let log = Log::open(dir.log(), clock::now());
-    let store = PoolStore::open(&dir.database())?;
-    let contents = store.load()?;
+    let mut store = PoolStore::open(&dir.database())?;
+    let mut contents = store.load()?;
     let configured =
         Configured::load(&dir, places.surroundings).map_err(|error| ServeError::Config {
             path: dir.config(),
@@ -128,11 +132,13 @@ pub fn run(places: Places) -> Result<(), ServeError> {
         log.write(Category::Error, None, &message);
     }
     let found = spawning::find(&dir, &log);
+    spawning::end_strays(&dir, &found.living, configured.config_dir(), &log);
     let (events, heard) = mpsc::sync_channel(MAX_EVENTS);
     let (orders, ordered) = unbounded_channel();
     let (jobs, given) = mpsc::sync_channel(MAX_JOBS);
     let transcripts = Arc::new(Transcripts::new(configured.config_dir().to_owned()));
     let blueprint = configured.blueprint_or_none();
+    importing::import_once(&dir, &mut store, &mut contents, blueprint.dir(), &log)?;
     let known = Known {
         size: configured.size(),
         settings: blueprint.settings(),
@@ -218,7 +224,13 @@ impl Listening {
         };
         let path = short_path::usable(&dir.socket()).map_err(fail)?;
         match fs::symlink_metadata(&path) {
-            Ok(found) if found.file_type().is_socket() => fs::remove_file(&path).map_err(fail)?,
+            Ok(found) if found.file_type().is_socket() => {
+                // Whoever answers does not know our lock, and its socket is not ours to remove.
+                if StdStream::connect(&path).is_ok() {
+                    return Err(ServeError::Foreign(dir.socket()));
+                }
+                fs::remove_file(&path).map_err(fail)?;
+            }
             Ok(_) => return Err(ServeError::InTheWay(dir.socket())),
             Err(_) => {}
         }

@@ -7,6 +7,7 @@ use super::main_loop::{Event, Ground, Pool};
 use super::processes::{Process, lives};
 use crate::adapters::procs;
 use crate::adapters::procs::children::Signal;
+use crate::adapters::procs::environment;
 use crate::adapters::procs::tree::{Member, tree};
 use crate::adapters::registry::Registry;
 use crate::adapters::{clock, files, short_path};
@@ -14,12 +15,13 @@ use crate::contract::lease::LeaseName;
 use crate::contract::path_text;
 use crate::contract::paths::CLAUDE_REFRESH_LOCK;
 use crate::contract::paths::pool::{PoolDir, ProcessDir};
-use crate::contract::proto::host::{Ended, HostRecord, Launch, Size};
+use crate::contract::proto::host::{self, Ended, HostRecord, Launch, Size};
 use crate::contract::vars;
 use crate::core::account::AccountId;
 use crate::core::pool::event::End;
 use crate::core::pool::id::{Build, ClaudeUuid, Generation, Place, SessionId, SlotId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -217,13 +219,48 @@ pub(super) fn find(dir: &PoolDir, log: &Log) -> Found {
                 log.write(Category::Slot, None, &message);
                 if let Some(record) = record {
                     let state_dir = origin.map(|origin: Origin| origin.state_dir);
-                    end_all_of(&record, &state_dir.unwrap_or_default());
+                    let state_dir = state_dir.unwrap_or_default();
+                    end_all_of(record.agent, &record.token, &state_dir);
                 }
                 clean_up(dir.path());
             }
         }
     }
     found
+}
+
+/// Ends what runs for a slot of this pool that nothing on disk tells of: somebody removed the directory of a slot, or
+/// restored an older one. It is found by the environment that every slot gives to what runs in it. How many slots that
+/// were.
+pub(super) fn end_strays(dir: &PoolDir, living: &[Living], state_dir: &Path, log: &Log) -> usize {
+    let known: Vec<String> = living.iter().filter_map(|l| token_of(&l.dir)).collect();
+    let own = fs::canonicalize(dir.path()).ok();
+    let is_own = |value: &Path| value == dir.path() || (own.is_some() && fs::canonicalize(value).ok() == own);
+    let having = environment::having(vars::CLAUDE_POOL_DIR).unwrap_or_default();
+    let of_pool = having
+        .into_iter()
+        .filter(|running| running.value.as_ref().is_some_and(|v| is_own(Path::new(v))));
+    let token = |pid| {
+        let [token] = environment::of_process(pid, [vars::CCP_HOOK_TOKEN]).ok()??;
+        token?.into_string().ok().filter(|token| !token.is_empty())
+    };
+    let mut strays: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for running in of_pool {
+        if let Some(token) = token(running.pid).filter(|token| !known.contains(token)) {
+            strays.entry(token).or_default().push(running.pid);
+        }
+    }
+    for (token, pids) in &strays {
+        let message = format!("processes of a slot that is not known are ended: {pids:?}");
+        log.write(Category::Slot, None, &message);
+        end_all_of(None, token, state_dir);
+    }
+    strays.len()
+}
+
+fn token_of(dir: &ProcessDir) -> Option<String> {
+    let text = read(&dir.record())?;
+    HostRecord::parse(&text).ok().map(|record| record.token)
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
@@ -267,7 +304,7 @@ pub(super) fn bury(ground: &Ground, mut process: Process, tell: Option<SyncSende
         let error = read(&process.dir.error());
         let error = error.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
         if let Some(record) = &record {
-            end_all_of(record, &process.origin.state_dir);
+            end_all_of(record.agent, &record.token, &process.origin.state_dir);
         }
         clean_up(process.dir.path());
         let how = match error {
@@ -285,13 +322,16 @@ pub(super) fn bury(ground: &Ground, mut process: Process, tell: Option<SyncSende
 
 /// Ends what is left of a host's claude and of all that it started: it gets time, a request, and force in the end, but
 /// no force while a login is being renewed.
-fn end_all_of(record: &HostRecord, state_dir: &Path) {
+fn end_all_of(agent: Option<host::Process>, token: &str, state_dir: &Path) {
     let all = || {
-        let agent = record.agent.filter(|agent| lives(*agent));
-        let root = record.agent.map_or(0, |agent| agent.pid);
+        let living = agent.filter(|agent| lives(*agent));
+        // What descends from a later process of that number is somebody else's. While any of claude's session runs, the
+        // system gives its number to nobody.
+        let root = agent.filter(|agent| living.is_some() || procs::start_time(agent.pid).is_none());
+        let root = root.map_or(0, |agent| agent.pid);
         // A table that cannot be read shows nothing: what is there then ends with its terminal.
-        let mut all = tree(root, vars::CCP_HOOK_TOKEN, &record.token).unwrap_or_default();
-        all.extend(agent.map(|agent| Member {
+        let mut all = tree(root, vars::CCP_HOOK_TOKEN, token).unwrap_or_default();
+        all.extend(living.map(|agent| Member {
             pid: agent.pid,
             start: agent.start,
         }));
