@@ -18,6 +18,9 @@ pub struct HookReport {
     pub transcript: Option<PathBuf>,
     /// The working directory at that time.
     pub cwd: Option<PathBuf>,
+    /// Claude's own name for the prompt that is being worked on (`prompt_id`): the same in the report that it was accepted
+    /// and in that of its turn's end. Absent where the client is older, and before the first prompt.
+    pub prompt: Option<String>,
     /// `default`, `acceptEdits`, `plan`, `auto`, `bypassPermissions`… Only prompts and ends of turns carry it.
     pub permission_mode: Option<String>,
     /// What happened.
@@ -145,6 +148,7 @@ impl HookReport {
             session: text(&value, "session_id"),
             transcript: text(&value, "transcript_path").map(PathBuf::from),
             cwd: text(&value, "cwd").map(PathBuf::from),
+            prompt: text(&value, "prompt_id"),
             permission_mode: text(&value, "permission_mode"),
             what: what(event, &value),
         })

@@ -10,7 +10,7 @@ use crate::contract::pool::{Code, PoolError, PoolSize, Reply as Told};
 use crate::contract::proto::host::{Look, Script, ToHost};
 use crate::core::pool::action::{Action, Content, ContentSource, Fact, Reply};
 use crate::core::pool::event::{Event as Happened, Hook, Report, TurnFailure};
-use crate::core::pool::id::{ClaudeUuid, Place, SessionId, Ticket};
+use crate::core::pool::id::{ClaudeUuid, Place, PromptId, SessionId, Ticket};
 use crate::core::pool::status::{Beginning, Disposition};
 use crate::core::registry::{EndReason, HookReport, Reported, SessionSource, TurnError};
 use crate::core::time::Timestamp;
@@ -234,7 +234,7 @@ pub(super) fn report(place: Place, seq: u64, at: Timestamp, report: HookReport) 
         seq,
         at,
         uuid,
-        prompt: None,
+        prompt: report.prompt.as_deref().map(PromptId::new),
         disposition,
         hook,
     })
