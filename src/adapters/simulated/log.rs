@@ -1,6 +1,7 @@
 //! The request log: what tests read to see who asked what under which login. Never a token.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::fault::Endpoint;
 
@@ -44,6 +45,10 @@ pub struct Recorded {
     pub scope: Option<String>,
     /// Status of the answer.
     pub status: u16,
+    /// When it was understood.
+    pub received_at: Instant,
+    /// When the last byte of the answer was handed to the connection.
+    pub sent_at: Option<Instant>,
 }
 
 /// Bounded, newest last.
@@ -61,6 +66,19 @@ impl Log {
             self.records.pop_front();
         }
         self.records.push_back(record);
+    }
+
+    /// The number of the record that was added last.
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Notes that an answer is on its way to its last byte.
+    pub fn sent(&mut self, number: u64, at: Instant) {
+        let record = self.records.iter_mut().rev().find(|r| r.number == number);
+        if let Some(record) = record {
+            record.sent_at = Some(at);
+        }
     }
 
     pub fn records(&self) -> impl Iterator<Item = &Recorded> {

@@ -1,7 +1,7 @@
 //! From one request to one response: the whole behaviour of the service, without sockets and without a clock.
 
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fault::{Endpoint, Fault};
 use super::log::Recorded;
@@ -281,5 +281,7 @@ fn record(
             .map(str::to_owned),
         prompt: asked.map(|asked| asked.prompt),
         status,
+        received_at: Instant::now(),
+        sent_at: None,
     }
 }

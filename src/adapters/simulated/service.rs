@@ -306,10 +306,19 @@ impl Handle {
     pub fn serve(&self, stream: impl Read + Write) {
         let mut stream = BufReader::new(stream);
         while let Ok(Some(request)) = read_request(&mut stream) {
-            let response = respond(&mut self.lock().state, &request, now());
+            let (response, number) = {
+                let state = &mut self.lock().state;
+                let response = respond(state, &request, now());
+                (response, state.log.last())
+            };
             self.0.changed.notify_all();
             let keep_open = keeps_open(&request);
-            if self.write(stream.get_mut(), &response, keep_open).is_err() || !keep_open {
+            if self.write(stream.get_mut(), &response, keep_open).is_err() {
+                break;
+            }
+            self.lock().state.log.sent(number, Instant::now());
+            self.0.changed.notify_all();
+            if !keep_open {
                 break;
             }
         }

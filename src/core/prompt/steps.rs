@@ -16,7 +16,7 @@ const PASTE_BREAKS: usize = 2;
 /// UTF-16 units in one paste, at most: well below the 800 from which it would be tagged.
 const PASTE_UNITS: usize = 560;
 /// From the last paste to Enter: what comes earlier is taken for a part of the paste by older clients.
-const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
+const BEFORE_SUBMIT: Duration = Duration::from_millis(100);
 /// A paste that is the path of a picture attaches the picture in its place; one that is half of such a path does not.
 const PICTURES: &[&str] = &[".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"];
 /// How often each key is pressed: that empties 150 lines as they are shown, on either side of the cursor.

@@ -170,6 +170,13 @@ impl Row {
         }
     }
 
+    pub fn drop_marks_in(&mut self, places: std::ops::Range<usize>) {
+        if !self.marks.is_empty() {
+            self.marks
+                .retain(|(place, _)| !places.contains(&usize::from(*place)));
+        }
+    }
+
     /// How many places there are up to the last that can be seen.
     pub fn seen_length(&self) -> usize {
         let last = self.cells.iter().rposition(|cell| !cell.is_blank());
@@ -213,13 +220,27 @@ impl Row {
                 this.write(out);
                 style = this;
             }
-            text.clear();
-            self.write_text(at, at + run, &mut text);
-            out.extend_from_slice(text.as_bytes());
+            if self.marks.is_empty() {
+                write_characters(&self.cells[at..at + run], out);
+            } else {
+                text.clear();
+                self.write_text(at, at + run, &mut text);
+                out.extend_from_slice(text.as_bytes());
+            }
             at += run;
         }
         if style != Style::default() {
             out.extend_from_slice(b"\x1b[m");
+        }
+    }
+}
+
+fn write_characters(cells: &[Cell], out: &mut Vec<u8>) {
+    for cell in cells {
+        match cell.character {
+            Cell::TAIL => {}
+            ascii if ascii.is_ascii() => out.push(ascii as u8),
+            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }

@@ -104,6 +104,39 @@ impl Grid {
         }
     }
 
+    /// Puts printable ASCII from the cursor on, wrapping at the end of a line.
+    pub fn put_run(&mut self, ascii: &[u8], history: &mut History) {
+        let mut rest = ascii;
+        while !rest.is_empty() {
+            if self.cursor.wraps {
+                self.cursor.wraps = false;
+                self.cursor.col = 0;
+                self.line_feed(history);
+            }
+            let (col, style, cols) = (self.cursor.col, self.cursor.style, self.cols);
+            let (from, room) = (usize::from(col), usize::from(cols - col));
+            let (now, later) = rest.split_at(rest.len().min(room));
+            let to = from + now.len();
+            let row = self.current();
+            row.split_wide(from);
+            row.split_wide(to);
+            for (cell, byte) in row.cells[from..to].iter_mut().zip(now) {
+                *cell = Cell {
+                    character: char::from(*byte),
+                    style,
+                };
+            }
+            row.drop_marks_in(from..to);
+            if to >= usize::from(cols) {
+                self.cursor.col = cols - 1;
+                self.cursor.wraps = true;
+            } else {
+                self.cursor.col = col + u16::try_from(now.len()).unwrap_or(0);
+            }
+            rest = later;
+        }
+    }
+
     /// Adds a mark to the character before the cursor.
     pub fn mark(&mut self, mark: char) {
         let mut col = self.cursor.col;

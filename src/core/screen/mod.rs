@@ -50,25 +50,59 @@ impl Screen {
 
     /// Follows what a program wrote. A sequence or a character may be cut anywhere between two calls.
     pub fn feed(&mut self, bytes: &[u8]) {
+        let (before, whole) = self.cut.join(bytes);
+        self.follow(before.as_bytes());
+        // The rest of a sequence that was cut.
+        let cut = &whole[..whole.len().min(CALM_AFTER)];
+        let count = self
+            .parser
+            .advance_until_terminated(&mut self.terminal, cut);
+        let rest = &whole[count..];
         let from = if self.may_skim() {
-            skim::begin(bytes, MAX_LINES + usize::from(MAX_SIDE))
+            skim::begin(rest, MAX_LINES + usize::from(self.terminal.main.height()))
         } else {
             0
         };
-        let rest = &bytes[from..];
-        let (before, whole) = self.cut.join(rest);
-        self.parser.advance(&mut self.terminal, before.as_bytes());
-        self.parser.advance(&mut self.terminal, whole);
+        for style in skim::styles(&rest[..from]) {
+            self.follow(&rest[style]);
+        }
+        self.follow(&rest[from..]);
         // Over some plain text any sequence that was cut off is complete.
-        let tail = &rest[rest.len().saturating_sub(CALM_AFTER)..];
-        self.escapes = rest.len() < CALM_AFTER && self.escapes || tail.contains(&0x1b);
+        let tail = &whole[whole.len().saturating_sub(CALM_AFTER)..];
+        self.escapes = whole.len() < CALM_AFTER && self.escapes || tail.contains(&0x1b);
+    }
+
+    /// Text between sequences goes to the terminal at once, and only sequences to the parser, byte by byte: most of what a
+    /// program writes is text.
+    fn follow(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.terminal.between {
+                let escape = rest.iter().position(|byte| *byte == 0x1b);
+                let (text, later) = rest.split_at(escape.unwrap_or(rest.len()));
+                if let Ok(text) = std::str::from_utf8(text) {
+                    self.terminal.text(text);
+                    rest = later;
+                    if rest.is_empty() {
+                        return;
+                    }
+                }
+                // An escape; or what is no text, which the parser reads until the next sequence is over.
+                self.terminal.between = false;
+            }
+            let count = self
+                .parser
+                .advance_until_terminated(&mut self.terminal, rest);
+            rest = &rest[count..];
+        }
     }
 
     /// Plain text scrolls only where nothing restrains it.
     fn may_skim(&self) -> bool {
         let grid = &self.terminal.main;
         let whole = (grid.top, grid.bottom) == (0, grid.height() - 1);
-        !self.escapes && whole && self.terminal.alternate.is_none()
+        let calm = self.terminal.between || !self.escapes;
+        calm && whole && self.terminal.alternate.is_none()
     }
 
     /// Changes the size.

@@ -21,6 +21,9 @@ pub(super) struct Terminal {
     pub modes: Modes,
     /// The last character, which REP repeats.
     last: Option<char>,
+    /// The parser is surely between sequences: what follows up to the next escape is text. Whoever hands bytes to the
+    /// parser clears it; the end of a sequence sets it.
+    pub between: bool,
 }
 
 impl Terminal {
@@ -31,6 +34,7 @@ impl Terminal {
             history: History::default(),
             modes: Modes::default(),
             last: None,
+            between: true,
         }
     }
 
@@ -96,6 +100,56 @@ impl Terminal {
                 grid.cursor.row = grid.cursor.row.clamp(grid.top, grid.bottom);
             }
         }
+    }
+
+    /// Text and control characters other than escape: what the parser would do with them between sequences.
+    pub fn text(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(first) = rest.bytes().next() {
+            let run = if self.takes_runs() {
+                rest.bytes()
+                    .take_while(|b| (0x20..0x7f).contains(b))
+                    .count()
+            } else {
+                0
+            };
+            if run > 0 {
+                let (ascii, later) = rest.split_at(run);
+                self.put_run(ascii.as_bytes());
+                rest = later;
+                continue;
+            }
+            match first {
+                0x00..0x20 => {
+                    self.execute(first);
+                    rest = &rest[1..];
+                }
+                _ => {
+                    let Some(character) = rest.chars().next() else {
+                        return;
+                    };
+                    match character {
+                        '\u{80}'..='\u{9f}' => {}
+                        _ => self.print(character),
+                    }
+                    rest = &rest[character.len_utf8()..];
+                }
+            }
+        }
+    }
+
+    /// Whether printable ASCII goes into the cells as it is, many at a time.
+    fn takes_runs(&self) -> bool {
+        let cursor = &self.grid().cursor;
+        let drawn = cursor.graphics[usize::from(cursor.shifted)];
+        self.modes.wraps() && !self.modes.inserts && !drawn
+    }
+
+    /// Puts printable ASCII: as [`Terminal::put`] for each, with wrapping on and nothing that inserts.
+    fn put_run(&mut self, ascii: &[u8]) {
+        self.last = ascii.last().copied().map(char::from);
+        let grid = self.alternate.as_mut().unwrap_or(&mut self.main);
+        grid.put_run(ascii, &mut self.history);
     }
 
     fn put(&mut self, character: char) {
@@ -255,7 +309,17 @@ impl Perform for Terminal {
         }
     }
 
+    fn osc_dispatch(&mut self, _: &[&[u8]], by_bell: bool) {
+        // Otherwise the escape of its end is still to be completed.
+        self.between = by_bell;
+    }
+
+    fn terminated(&self) -> bool {
+        self.between
+    }
+
     fn csi_dispatch(&mut self, params: &Params, between: &[u8], ignore: bool, action: char) {
+        self.between = true;
         if ignore {
             return;
         }
@@ -280,6 +344,7 @@ impl Perform for Terminal {
     }
 
     fn esc_dispatch(&mut self, between: &[u8], ignore: bool, byte: u8) {
+        self.between = true;
         if ignore {
             return;
         }

@@ -220,6 +220,35 @@ fn a_flood_is_passed_over_without_a_difference() {
 }
 
 #[test]
+fn a_coloured_flood_is_passed_over_without_a_difference() {
+    for reset in ["", "\x1b[m", "\x1b[0m"] {
+        let line = |n: usize| {
+            let colour = n % 216 + 16;
+            format!(
+                "\x1b[1;3{}mline {n}{reset} of \x1b[38:5:{colour}mmany\r\n",
+                n % 8
+            )
+        };
+        let flood: Vec<u8> = (0..30_000).flat_map(|n| line(n).into_bytes()).collect();
+        // Cut within a sequence, too.
+        for cut in [flood.len() - 3, flood.len() - 1, flood.len()] {
+            let (first, second) = flood.split_at(cut);
+            assert!(skim::begin(first, MAX_LINES + 24) > first.len() / 2);
+            let (mut skimmed, mut followed) = (Screen::new(80, 24), Screen::new(80, 24));
+            skimmed.feed(first);
+            skimmed.feed(second);
+            flood.chunks(700).for_each(|part| followed.feed(part));
+            assert_eq!(skimmed.repaint(), followed.repaint());
+        }
+        let cut = flood.len() - "\x1b[38:5:1".len() - "many\r\n".len();
+        assert!(skim::begin(&flood[..cut], MAX_LINES + 24) > 0, "cut");
+    }
+    let mut other = b"\x1b[31mred\r\n".repeat(9_000);
+    other.extend_from_slice(b"\x1b[2Ahere");
+    assert_eq!(skim::begin(&other, 10), 0);
+}
+
+#[test]
 fn a_repaint_asks_nothing_and_names_nothing() {
     let noise = "\x1b]0;title\x07\x1b]52;c;Zm9v\x07\x1b[c\x1b[>c\x1b[6n\x1b[?u\x1b[>q\x1b]11;?\x07\x1b[18t\x1b[?2026$p\x05text";
     let painted = screen(40, 5, noise.as_bytes()).repaint();
@@ -307,7 +336,33 @@ fn painted(grid: &grid::Grid) -> Vec<String> {
     grid.rows.iter().map(styled).collect()
 }
 
+/// As [`Screen::feed`], with the parser alone.
+fn parse(screen: &mut Screen, bytes: &[u8]) {
+    let (before, whole) = screen.cut.join(bytes);
+    screen
+        .parser
+        .advance(&mut screen.terminal, before.as_bytes());
+    screen.parser.advance(&mut screen.terminal, whole);
+}
+
 proptest! {
+    #[test]
+    fn text_that_passes_by_the_parser_looks_as_if_it_had_not(
+        pieces in proptest::collection::vec(piece(), 0..60),
+        cols in 1_u16..30,
+        rows in 1_u16..12,
+        cut in 1_usize..40,
+    ) {
+        let bytes = pieces.concat();
+        let (mut fed, mut parsed) = (Screen::new(cols, rows), Screen::new(cols, rows));
+        for part in bytes.chunks(cut) {
+            fed.feed(part);
+            parse(&mut parsed, part);
+        }
+        prop_assert_eq!(fed.text(), parsed.text());
+        prop_assert_eq!(fed.repaint(), parsed.repaint());
+    }
+
     #[test]
     fn a_repaint_shows_the_same_and_cuts_do_not_matter(
         pieces in proptest::collection::vec(piece(), 0..60),

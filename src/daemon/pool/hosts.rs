@@ -5,7 +5,7 @@ use crate::core::pool::id::Place;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -137,11 +137,15 @@ async fn next(reading: &mut OwnedReadHalf, frames: &mut Frames) -> io::Result<Op
                 Err(_) => continue,
             }
         }
+        // A host that says nothing holds no buffer.
+        reading.readable().await?;
         let mut chunk = Vec::with_capacity(CHUNK);
-        if reading.read_buf(&mut chunk).await? == 0 {
-            return Ok(None);
+        match reading.try_read_buf(&mut chunk) {
+            Ok(0) => return Ok(None),
+            Ok(_) => frames.push(&chunk),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
-        frames.push(&chunk);
     }
 }
 

@@ -503,6 +503,7 @@ impl Pool {
 
     fn look_at_all(&mut self) {
         self.looked_at = Instant::now();
+        self.watcher.try_again();
         let places: Vec<Place> = self.processes.keys().copied().collect();
         for place in places {
             self.look_at(place);

@@ -10,6 +10,7 @@ use crate::contract::pool::{
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, oneshot};
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::timeout;
 
 /// So many clients are served at a time: each costs a descriptor and some kilobytes.
@@ -266,9 +267,18 @@ impl Connection {
             if let Some(line) = self.lines.next() {
                 return Some(line);
             }
+            // A client that says nothing holds no buffer.
+            self.reading.readable().await.ok()?;
             let mut chunk = Vec::with_capacity(CHUNK);
-            match self.reading.read_buf(&mut chunk).await {
-                Ok(1..) => self.lines.push(&chunk),
+            match self.reading.try_read_buf(&mut chunk) {
+                Ok(1..) => {
+                    self.lines.push(&chunk);
+                    if chunk.len() == CHUNK {
+                        // Whoever sends that much lets the others have their turn.
+                        yield_now().await;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(0) | Err(_) => return None,
             }
         }

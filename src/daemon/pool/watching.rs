@@ -12,6 +12,8 @@ use std::sync::mpsc::SyncSender;
 pub(super) struct Watcher {
     system: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    /// Not there when they were to be watched: claude makes its directory with its first file.
+    missing: BTreeSet<PathBuf>,
     log: Log,
 }
 
@@ -36,6 +38,7 @@ impl Watcher {
         Self {
             system: system.ok(),
             watched: BTreeSet::new(),
+            missing: BTreeSet::new(),
             log,
         }
     }
@@ -51,13 +54,22 @@ impl Watcher {
         }
         match system.watch(&real, RecursiveMode::NonRecursive) {
             Ok(()) => {
+                self.missing.remove(dir);
                 self.watched.insert(real);
             }
-            // It may not be there yet: the next process tries again.
             Err(error) => {
-                let message = format!("cannot watch {}: {error}", real.display());
-                self.log.write(Category::Error, None, &message);
+                if self.missing.insert(dir.to_owned()) && real.exists() {
+                    let message = format!("cannot watch {}: {error}", real.display());
+                    self.log.write(Category::Error, None, &message);
+                }
             }
+        }
+    }
+
+    /// Tries once more to watch what could not be watched.
+    pub(super) fn try_again(&mut self) {
+        for dir in self.missing.clone() {
+            self.watch(&dir);
         }
     }
 }
