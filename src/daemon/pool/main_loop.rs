@@ -495,6 +495,9 @@ impl Pool {
         self.looked_at = Instant::now();
         let places: Vec<Place> = self.processes.keys().copied().collect();
         for place in places {
+            if let Some(process) = self.processes.get(&place) {
+                self.watcher.watch(process.origin.registry().dir());
+            }
             self.look_at(place);
         }
     }

@@ -12,6 +12,8 @@ use std::sync::mpsc::SyncSender;
 pub(super) struct Watcher {
     system: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    /// The system does not watch these: that was logged.
+    refused: BTreeSet<PathBuf>,
     log: Log,
 }
 
@@ -36,16 +38,19 @@ impl Watcher {
         Self {
             system: system.ok(),
             watched: BTreeSet::new(),
+            refused: BTreeSet::new(),
             log,
         }
     }
 
-    /// Watches a directory, once.
+    /// Watches a directory, once it is there: the first claude of all makes it. Cheap where it is watched already.
     pub(super) fn watch(&mut self, dir: &Path) {
         let Some(system) = &mut self.system else {
             return;
         };
-        let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        let Ok(real) = std::fs::canonicalize(dir) else {
+            return;
+        };
         if self.watched.contains(&real) {
             return;
         }
@@ -53,10 +58,11 @@ impl Watcher {
             Ok(()) => {
                 self.watched.insert(real);
             }
-            // It may not be there yet: the next process tries again.
             Err(error) => {
-                let message = format!("cannot watch {}: {error}", real.display());
-                self.log.write(Category::Error, None, &message);
+                if self.refused.insert(real) {
+                    let message = format!("cannot watch {}: {error}", dir.display());
+                    self.log.write(Category::Error, None, &message);
+                }
             }
         }
     }
