@@ -414,13 +414,13 @@ pub fn id_of(started: &Value) -> String {
 
 /// The last text of the assistant in captured content.
 pub fn said(content: &str) -> String {
-    let texts = content.lines().filter_map(|line| {
+    let mut texts = content.lines().filter_map(|line| {
         let entry: Value = serde_json::from_str(line).expect("JSON lines");
         let blocks = entry["message"]["content"].as_array()?.clone();
         let texts: String = blocks.iter().filter_map(|b| b["text"].as_str()).collect();
         (entry["type"] == "assistant" && !texts.is_empty()).then_some(texts)
     });
-    texts.last().unwrap_or_default()
+    texts.next_back().unwrap_or_default()
 }
 
 /// A connection of a client that was written for this protocol: lines of JSON, and nothing else.
