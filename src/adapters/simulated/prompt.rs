@@ -93,7 +93,9 @@ fn read_content(content: &Value) -> (String, Vec<String>) {
             }
             Some("text") => {
                 let text = block["text"].as_str().unwrap_or_default();
-                let own = [REMINDER, INTERRUPTED].iter().all(|not| !text.trim_start().starts_with(not));
+                let own = [REMINDER, INTERRUPTED]
+                    .iter()
+                    .all(|not| !text.trim_start().starts_with(not));
                 if own && !text.trim().is_empty() {
                     prompt = text.to_owned();
                 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How long after the submit key a prompt is looked for, and how long after that again.
 const LOOK: Duration = Duration::from_secs(1);
+/// What was put back into the box is seen on the screen within this time; a prompt that comes before saves it once more.
+const SHOWS: Duration = Duration::from_secs(1);
 /// How long a slot that is not ready for a prompt is left alone between two looks.
 const LOOK_BEFORE: Duration = Duration::from_secs(2);
 /// Claude may take so long to read a prompt on a machine that has much to do, and longer for a long one: it puts 2,500
@@ -182,7 +184,13 @@ impl Machine {
         };
         submission.to_send = false;
         submission.sent_at.get_or_insert(now);
-        let pending = process.pending.clone();
+        let mut pending = process.pending.clone();
+        if let Some((text, at)) = process.put_back.take()
+            && pending.is_empty()
+            && now.since(at) < SHOWS
+        {
+            pending = text;
+        }
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -459,8 +467,11 @@ impl Machine {
             _ => None,
         };
         if let Some(session) = session.filter(|_| done.puts_back) {
-            if let Some(session) = self.sessions.get_mut(&session) {
-                session.record.saved_input = None;
+            let record = self.sessions.get_mut(&session).map(|s| &mut s.record);
+            let saved = record.and_then(|record| record.saved_input.take());
+            let process = self.at(place).and_then(|slot| slot.process.as_mut());
+            if let (Some(saved), Some(process)) = (saved, process) {
+                process.put_back = Some((saved, now));
             }
             self.mark(session);
         }

@@ -5,6 +5,7 @@ use super::event::{Known, LivingHost};
 use super::id::{DeliveryNumber, SessionId, SlotId, Ticket};
 use super::machine::{MAX_SIZE, Machine, Phase};
 use super::notice::{Notice, PoolNews};
+use super::prompt_text::is_part;
 use super::record::{Delivery, PromptRecord, Rest, Seat};
 use super::refusal::Refusal;
 use super::session::{IfAbsent, Session};
@@ -150,6 +151,11 @@ impl Machine {
             if let Some(prompt) = &mut session.prompt {
                 prompt.conversations.extend(process.uuid.clone());
             }
+        }
+        let typed = session.prompt.as_ref().filter(|p| p.delivery.is_some());
+        if typed.is_some_and(|prompt| is_part(&prompt.text, &process.pending)) {
+            // What the daemon before was typing is nobody's half-typed line.
+            process.pending.clear();
         }
         let delivery = session.prompt.as_ref().map(|p| (p.delivery, p.accepted_at));
         let turn = match delivery {

@@ -7,6 +7,14 @@ pub fn is_same(ours: &str, theirs: &str) -> bool {
     ours == theirs || essence(ours).eq(essence(theirs))
 }
 
+/// Whether what stands in the box can be a piece of our own text, typed in part or shown in part.
+#[must_use]
+pub fn is_part(ours: &str, shown: &str) -> bool {
+    let ours: String = essence(ours).collect();
+    let shown: String = essence(shown).collect();
+    ours.contains(&shown)
+}
+
 /// The visible ASCII characters that are not the base of an accent, and whatever else cannot be composed.
 fn essence(text: &str) -> impl Iterator<Item = char> + '_ {
     let mut rest = text.chars().peekable();
@@ -49,7 +57,14 @@ const fn may_change(char: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_same;
+    use super::{is_part, is_same};
+
+    #[test]
+    fn a_piece_of_a_text_is_part_of_it() {
+        assert!(is_part("a longer text\nof two lines", "longer text of"));
+        assert!(is_part("do it", "do it") && is_part("do it", ""));
+        assert!(!is_part("do it", "do it not"));
+    }
 
     #[test]
     fn what_claude_does_to_a_text_leaves_it_the_same() {

@@ -52,6 +52,8 @@ pub(super) struct Process {
     past: Vec<ClaudeUuid>,
     pub(super) registry: Registry,
     pub(super) pending: String,
+    /// What was put back into the box last, and when.
+    pub(super) put_back: Option<(String, Timestamp)>,
     next_number: u64,
     pub(super) outstanding: Option<Outstanding>,
     /// What it is like, by its own reports.
@@ -94,6 +96,7 @@ impl Process {
                 uuid: None,
             },
             pending: String::new(),
+            put_back: None,
             next_number: 1,
             outstanding: None,
             seen: Disposition::default(),

@@ -503,9 +503,11 @@ impl Pool {
 
     fn look_at_all(&mut self) {
         self.looked_at = Instant::now();
-        self.watcher.try_again();
         let places: Vec<Place> = self.processes.keys().copied().collect();
         for place in places {
+            if let Some(process) = self.processes.get(&place) {
+                self.watcher.watch(process.origin.registry().dir());
+            }
             self.look_at(place);
         }
     }

@@ -4,14 +4,15 @@ use super::keeper::Job;
 use super::log::Category;
 use super::main_loop::{Order, Pool};
 use super::processes::LookFor;
+use super::transcripts::Awaited;
 use super::spawning::{self, Task};
 use super::{typing, views};
 use crate::contract::pool::{Code, PoolError, PoolSize, Reply as Told};
 use crate::contract::proto::host::{Look, Script, ToHost};
-use crate::core::pool::action::{Action, Content, ContentSource, Fact, Reply};
+use crate::core::pool::action::{Action, Content, ContentSource, Fact, Reply, Typing};
 use crate::core::pool::event::{Event as Happened, Hook, Report, TurnFailure};
 use crate::core::pool::id::{ClaudeUuid, Place, PromptId, SessionId, Ticket};
-use crate::core::pool::status::{Beginning, Disposition};
+use crate::core::pool::status::{Beginning, Disposition, Status};
 use crate::core::registry::{EndReason, HookReport, Reported, SessionSource, TurnError};
 use crate::core::time::Timestamp;
 
@@ -78,9 +79,12 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             if let Some(process) = pool.process_of(place) {
                 let script = Script {
                     number: number.0,
-                    steps: typing::steps(&typing, process.pending()),
+                    steps: typing::steps(&typing, process.in_the_way()),
                     hold_input: typing::holds_input(&typing),
                 };
+                if let Typing::PutBack(text) = &typing {
+                    process.expect_in_box(text);
+                }
                 process.tell(ToHost::Type(script));
             }
         }
@@ -181,10 +185,17 @@ fn answer_content(
         return process.look(Look::Text, whom);
     }
     let expected = place.and_then(|place| pool.last_texts.get(&place).cloned());
+    let view = pool.machine.session(&id);
+    let is_busy = view.is_ok_and(|view| view.status == Status::Processing);
+    let awaited = match expected {
+        Some(text) => Awaited::Text(text),
+        None if is_busy => Awaited::Nothing,
+        None => Awaited::End,
+    };
     let cwd = pool.spawn_cwd(session);
     let transcripts = std::sync::Arc::clone(&pool.ground.transcripts);
     let read = move || {
-        let content = transcripts.content(&cwd, uuid.as_ref(), content, expected.as_deref());
+        let content = transcripts.content(&cwd, uuid.as_ref(), content, &awaited);
         let told = content.map(|content| Told::Result {
             session_id: Some(id),
             content,

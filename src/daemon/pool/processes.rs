@@ -17,9 +17,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+/// What is typed into the box is seen on the screen within this time.
+const SHOWS: Duration = Duration::from_secs(2);
 /// Rows at the bottom of the screen in which the box is looked for.
 const BOX_ROWS: u16 = 60;
 
@@ -78,6 +81,8 @@ pub(super) struct Process {
     looks: BTreeMap<u64, LookFor>,
     next_look: u64,
     attaching: Vec<(PathBuf, oneshot::Sender<Answer>)>,
+    /// What was put back into the box last, and when.
+    put_back: Option<(String, Instant)>,
 }
 
 impl Process {
@@ -100,6 +105,7 @@ impl Process {
             looks: BTreeMap::new(),
             next_look: 0,
             attaching: Vec::new(),
+            put_back: None,
         }
     }
 
@@ -147,6 +153,21 @@ impl Process {
     /// What stands in claude's box.
     pub(super) fn pending(&self) -> &str {
         self.state.as_ref().map_or("", |state| &state.pending)
+    }
+
+    /// This is being typed into the box and left there; the screen shows it a moment later.
+    pub(super) fn expect_in_box(&mut self, text: &str) {
+        self.put_back = Some((text.to_owned(), Instant::now()));
+    }
+
+    /// What has to be taken out of the box before something is typed.
+    pub(super) fn in_the_way(&self) -> &str {
+        let put_back = self.put_back.as_ref();
+        let expected = put_back.filter(|(_, since)| since.elapsed() < SHOWS);
+        match (self.pending(), expected) {
+            ("", Some((text, _))) => text,
+            (pending, _) => pending,
+        }
     }
 
     /// The terminal's size.

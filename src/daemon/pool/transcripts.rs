@@ -1,14 +1,17 @@
 //! Where conversations are written down, and what is looked up in them for the pool.
 
+use crate::adapters::clock;
 use crate::adapters::files;
 use crate::adapters::transcripts as on_disk;
 use crate::contract::pool::{Code, PoolError};
 use crate::core::pool::action::{Content, Detail};
 use crate::core::pool::event::InTranscript;
 use crate::core::pool::id::ClaudeUuid;
+use crate::core::time::Timestamp;
 use crate::core::transcript::{self, Wanted};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +22,18 @@ const SETTLES: Duration = Duration::from_millis(1_500);
 const LOOK: Duration = Duration::from_millis(10);
 /// Paths that are remembered; those of others are found again.
 const MOST_KNOWN: usize = 20_000;
+
+/// What the end of a transcript is to have before it is read: it is written a moment after hooks and claude's own file
+/// tell of it.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// Whatever it has.
+    Nothing,
+    /// The end of the last turn.
+    End,
+    /// This text, with which the last turn ended.
+    Text(String),
+}
 
 /// The transcripts of one configuration directory.
 #[derive(Debug)]
@@ -94,21 +109,18 @@ impl Transcripts {
         }
     }
 
-    /// What a client wants to read. `expected` is what the last turn ended with, as a hook told: the transcript may get
-    /// it a moment later.
+    /// What a client wants to read. What is awaited may come a moment later.
     pub(super) fn content(
         &self,
         cwd: &Path,
         uuid: Option<&ClaudeUuid>,
         content: Content,
-        expected: Option<&str>,
+        awaited: &Awaited,
     ) -> Result<String, PoolError> {
         let Some(path) = uuid.and_then(|uuid| self.find(cwd, Some(uuid))) else {
             return Ok(String::new());
         };
-        if let Some(expected) = expected {
-            await_text(&path, expected);
-        }
+        settle(&path, awaited);
         let wanted = Wanted {
             turns: usize::try_from(content.turns).unwrap_or(usize::MAX),
             detail: match content.detail {
@@ -123,16 +135,35 @@ impl Transcripts {
     }
 }
 
-fn await_text(path: &Path, expected: &str) {
+/// Waits, within a bound, until a transcript has what it is to have.
+fn settle(path: &Path, awaited: &Awaited) {
     let since = Instant::now();
     let is_there = || {
-        let turn = on_disk::last_turn(path).ok();
-        turn.and_then(|turn| turn.last_text)
-            .is_some_and(|text| text.trim() == expected.trim())
+        let Ok(turn) = on_disk::last_turn(path) else {
+            return false;
+        };
+        match awaited {
+            Awaited::Nothing => true,
+            Awaited::End => turn.finished || !was_written_lately(path),
+            Awaited::Text(expected) => {
+                let text = turn.last_text.as_deref().map(str::trim);
+                text == Some(expected.trim())
+            }
+        }
     };
     while !is_there() && since.elapsed() < SETTLES {
         files::pause(LOOK);
     }
+}
+
+/// One that has not been written to for longer gets nothing more of the turn that ended last.
+fn was_written_lately(path: &Path) -> bool {
+    let Ok(metadata) = fs::metadata(path) else {
+        return false;
+    };
+    let written_ms = metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000;
+    let age = clock::now().since(Timestamp::from_unix_ms(written_ms));
+    age < SETTLES
 }
 
 fn newest(dir: &Path) -> Option<PathBuf> {

@@ -12,8 +12,8 @@ use std::sync::mpsc::SyncSender;
 pub(super) struct Watcher {
     system: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
-    /// Not there when they were to be watched: claude makes its directory with its first file.
-    missing: BTreeSet<PathBuf>,
+    /// The system does not watch these: that was logged.
+    refused: BTreeSet<PathBuf>,
     log: Log,
 }
 
@@ -38,38 +38,32 @@ impl Watcher {
         Self {
             system: system.ok(),
             watched: BTreeSet::new(),
-            missing: BTreeSet::new(),
+            refused: BTreeSet::new(),
             log,
         }
     }
 
-    /// Watches a directory, once.
+    /// Watches a directory, once it is there: the first claude of all makes it. Cheap where it is watched already.
     pub(super) fn watch(&mut self, dir: &Path) {
         let Some(system) = &mut self.system else {
             return;
         };
-        let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        let Ok(real) = std::fs::canonicalize(dir) else {
+            return;
+        };
         if self.watched.contains(&real) {
             return;
         }
         match system.watch(&real, RecursiveMode::NonRecursive) {
             Ok(()) => {
-                self.missing.remove(dir);
                 self.watched.insert(real);
             }
             Err(error) => {
-                if self.missing.insert(dir.to_owned()) && real.exists() {
-                    let message = format!("cannot watch {}: {error}", real.display());
+                if self.refused.insert(real) {
+                    let message = format!("cannot watch {}: {error}", dir.display());
                     self.log.write(Category::Error, None, &message);
                 }
             }
-        }
-    }
-
-    /// Tries once more to watch what could not be watched.
-    pub(super) fn try_again(&mut self) {
-        for dir in self.missing.clone() {
-            self.watch(&dir);
         }
     }
 }

@@ -15,17 +15,22 @@ fn a_person_attaches_types_and_leaves() {
     let session = pool.start("begin");
     pool.wait(&session);
     let pid = pool.pid(&session);
-    let mut watch = pool.watch(json!({"sessions": [session], "events": ["updated"], "fields": ["pendingInput"]}));
+    let mut watch = pool
+        .watch(json!({"sessions": [session], "events": ["updated"], "fields": ["pendingInput"]}));
     let terminal = Terminal::start(&pool.stage, &pool.attach_line(&session));
     terminal.wait("repaint", |s| s.contains("simulated answer to: begin"));
     terminal.keys(&["-l", "half a thought"]);
     terminal.wait("echo", |s| s.contains("half a thought"));
-    watch.next("pending input", |e| e["changes"]["pendingInput"] == "half a thought");
+    watch.next("pending input", |e| {
+        e["changes"]["pendingInput"] == "half a thought"
+    });
     assert_eq!(pool.info(&session)["pendingInput"], "half a thought");
     terminal.keys(&["C-u"]);
     watch.next("empty box", |e| e["changes"]["pendingInput"] == "");
     terminal.prompt("typed by hand");
-    terminal.wait("answer", |s| s.contains("simulated answer to: typed by hand"));
+    terminal.wait("answer", |s| {
+        s.contains("simulated answer to: typed by hand")
+    });
     pool.asked_once("typed by hand", &["begin"]);
     pool.until(&session, "idle");
     let captured = pool.wait(&session);
@@ -33,7 +38,10 @@ fn a_person_attaches_types_and_leaves() {
     // A second person sees the same, at once.
     let second = pool.good(json!({"type": "attach", "sessionId": session}));
     let socket = second["socketPath"].as_str().expect("a path");
-    assert_eq!((&second["cols"], &second["rows"]), (&json!(100), &json!(40)));
+    assert_eq!(
+        (&second["cols"], &second["rows"]),
+        (&json!(100), &json!(40))
+    );
     let mut raw = std::os::unix::net::UnixStream::connect(socket).expect("connects");
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains("typed by hand") {
@@ -60,7 +68,10 @@ fn what_somebody_half_typed_is_put_back_after_a_delivery() {
     let half = "half a line, with ünï";
     pool.press(&session, half);
     pool.until_pending(&session, half);
-    assert_eq!(pool.turn(&session, "in between"), "simulated answer to: in between");
+    assert_eq!(
+        pool.turn(&session, "in between"),
+        "simulated answer to: in between"
+    );
     pool.asked_once("in between", &["begin"]);
     pool.until_pending(&session, half);
     // Several lines, and a turn that lasts.
@@ -91,7 +102,10 @@ fn a_question_of_the_client_is_told_and_answered_through_the_pool() {
     assert_eq!(info["status"], "processing");
     assert_eq!(info["waitingFor"], event["changes"]["waitingFor"]);
     assert!(!marker.exists());
-    assert_eq!(pool.refused(json!({"type": "wait", "sessionId": session, "timeout": 50})), "timeout");
+    assert_eq!(
+        pool.refused(json!({"type": "wait", "sessionId": session, "timeout": 50})),
+        "timeout"
+    );
     pool.until_shown(&session, "Do you want to proceed?");
     // Claude passes over keys that come just when a question appears.
     let answered = |e: &Value| e["changes"]["waitingFor"].is_null();
@@ -110,7 +124,10 @@ fn a_question_of_the_client_is_told_and_answered_through_the_pool() {
     watch.next("question", |e| e["changes"]["waitingFor"].is_string());
     pool.good(json!({"type": "stop", "sessionId": session}));
     let info = pool.info(&session);
-    assert_eq!((&info["status"], &info["pendingInput"]), (&json!("idle"), &json!("")));
+    assert_eq!(
+        (&info["status"], &info["pendingInput"]),
+        (&json!("idle"), &json!(""))
+    );
     assert!(info["waitingFor"].is_null());
     assert!(!pool.stage.home.work_dir().join("another").exists());
     assert_eq!(pool.turn(&session, "next"), "simulated answer to: next");
@@ -127,12 +144,17 @@ fn what_a_person_changed_in_a_slot_is_gone_for_the_next_session() {
     let command = format!("cat >> '{0}'; echo >> '{0}'", noted.display());
     let hook = json!([{"hooks": [{"type": "command", "command": command}]}]);
     let settings = json!({"hooks": {"UserPromptSubmit": hook}});
-    put(&pool.stage.base().join("settings.json"), settings.to_string().as_bytes());
+    put(
+        &pool.stage.base().join("settings.json"),
+        settings.to_string().as_bytes(),
+    );
     pool.init(1, 0, &format!("{FLAGS} --model sonnet"));
     let mode_of = |prompt: &str| -> Value {
         let text = fs::read_to_string(&noted).expect("reads");
         let entries = text.lines().filter(|l| !l.is_empty());
-        let entries: Vec<Value> = entries.map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        let entries: Vec<Value> = entries
+            .map(|l| serde_json::from_str(l).expect("JSON"))
+            .collect();
         let entry = entries.iter().find(|e| e["prompt"] == prompt);
         entry.unwrap_or_else(|| panic!("{prompt} in {text}"))["permission_mode"].clone()
     };
@@ -176,16 +198,25 @@ fn a_person_who_clears_a_session_begins_its_history_anew() {
     let terminal = Terminal::start(&pool.stage, &pool.attach_line(&session));
     terminal.wait("repaint", |s| s.contains("simulated answer to: before"));
     terminal.prompt("/clear");
-    terminal.wait("clear screen", |s| !s.contains("simulated answer to: before"));
+    terminal.wait("clear screen", |s| {
+        !s.contains("simulated answer to: before")
+    });
     pool.turn_when_idle(&session, "after");
     pool.asked_once("after", &[]);
     let info = pool.info(&session);
-    assert!(info["claudeUUID"].is_string() && info["claudeUUID"] != uuid, "{info}");
+    assert!(
+        info["claudeUUID"].is_string() && info["claudeUUID"] != uuid,
+        "{info}"
+    );
     let all = json!({"type": "capture", "sessionId": session, "turns": 0});
     let content = pool.good(all)["content"].as_str().expect("text").to_owned();
-    assert!(content.contains("after") && !content.contains("before"), "{content}");
+    assert!(
+        content.contains("after") && !content.contains("before"),
+        "{content}"
+    );
     // The session that took the slot over has nothing of it, and this one comes back with its new history.
-    let others = ["one", "two"].map(|prompt| id_of(&pool.good(json!({"type": "start", "prompt": prompt}))));
+    let others =
+        ["one", "two"].map(|prompt| id_of(&pool.good(json!({"type": "start", "prompt": prompt}))));
     others.iter().for_each(|other| drop(pool.wait(other)));
     pool.until(&session, "offloaded");
     terminal.ended(0);

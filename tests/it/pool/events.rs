@@ -18,7 +18,9 @@ fn subscribers_get_what_they_asked_for_and_nothing_else() {
     pool.wait(&first);
     let second = pool.start("second");
     pool.wait(&second);
-    pool.good(json!({"type": "set", "sessionId": second, "metadata": {"name": "b"}, "priority": 7}));
+    pool.good(
+        json!({"type": "set", "sessionId": second, "metadata": {"name": "b"}, "priority": 7}),
+    );
     pool.good(json!({"type": "set", "sessionId": second, "pinned": 60}));
     pool.good(json!({"type": "resize", "size": 3}));
     pool.good(json!({"type": "archive", "sessionId": second}));
@@ -26,14 +28,28 @@ fn subscribers_get_what_they_asked_for_and_nothing_else() {
 
     all.next("end", |e| e["event"] == "unarchived");
     let of = |wanted: &str| -> Vec<Value> {
-        all.seen().iter().filter(|e| e["event"] == wanted).cloned().collect()
+        all.seen()
+            .iter()
+            .filter(|e| e["event"] == wanted)
+            .cloned()
+            .collect()
     };
     let created_all = of("created");
     assert_eq!(created_all.len(), 2);
-    assert_eq!(created_all[0], json!({"type": "event", "event": "created", "sessionId": first, "status": "processing", "parent": ""}));
-    let moves: Vec<(Value, Value)> = of("status").into_iter().filter(|e| e["sessionId"] == first.as_str()).map(|e| (e["prevStatus"].clone(), e["status"].clone())).collect();
+    assert_eq!(
+        created_all[0],
+        json!({"type": "event", "event": "created", "sessionId": first, "status": "processing", "parent": ""})
+    );
+    let moves: Vec<(Value, Value)> = of("status")
+        .into_iter()
+        .filter(|e| e["sessionId"] == first.as_str())
+        .map(|e| (e["prevStatus"].clone(), e["status"].clone()))
+        .collect();
     assert_eq!(moves, [(json!("processing"), json!("idle"))]);
-    assert_eq!(of("pool"), [json!({"type": "event", "event": "pool", "action": "resize", "size": 3})]);
+    assert_eq!(
+        of("pool"),
+        [json!({"type": "event", "event": "pool", "action": "resize", "size": 3})]
+    );
     assert!(of("updated").iter().any(|e| e["changes"]["pinned"] == true));
 
     let event = created.next("created", |e| e["sessionId"] == second.as_str());
@@ -44,12 +60,27 @@ fn subscribers_get_what_they_asked_for_and_nothing_else() {
     of_first.next("idle", |e| e["status"] == "idle");
     // Nothing that was not asked for came in between.
     assert!(created.seen().iter().all(|e| e["event"] == "created"));
-    assert!(idle.seen().iter().all(|e| e["event"] == "status" && e["status"] == "idle"), "{:?}", idle.seen());
-    assert!(of_first.seen().iter().all(|e| e["sessionId"] == first.as_str()));
-    assert!(names.seen().iter().all(|e| {
-        let changes = e["changes"].as_object();
-        changes.is_some_and(|c| c.contains_key("metadata") || c.contains_key("priority"))
-    }), "{:?}", names.seen());
+    assert!(
+        idle.seen()
+            .iter()
+            .all(|e| e["event"] == "status" && e["status"] == "idle"),
+        "{:?}",
+        idle.seen()
+    );
+    assert!(
+        of_first
+            .seen()
+            .iter()
+            .all(|e| e["sessionId"] == first.as_str())
+    );
+    assert!(
+        names.seen().iter().all(|e| {
+            let changes = e["changes"].as_object();
+            changes.is_some_and(|c| c.contains_key("metadata") || c.contains_key("priority"))
+        }),
+        "{:?}",
+        names.seen()
+    );
 
     // Who subscribes once more gets only what was asked for last.
     let mut both = pool.watch(json!({"events": ["pool"], "sessions": [second]}));
@@ -60,9 +91,16 @@ fn subscribers_get_what_they_asked_for_and_nothing_else() {
     }
     pool.good(json!({"type": "resize", "size": 2}));
     let event = client.line(crate::real::stage::BOUND).expect("an event");
-    assert_eq!((&event["action"], &event["size"]), (&json!("resize"), &json!(2)));
+    assert_eq!(
+        (&event["action"], &event["size"]),
+        (&json!("resize"), &json!(2))
+    );
     pool.start("third");
-    assert!(!both.within(std::time::Duration::from_millis(200), |_| true), "{:?}", both.seen());
+    assert!(
+        !both.within(std::time::Duration::from_millis(200), |_| true),
+        "{:?}",
+        both.seen()
+    );
 }
 
 #[test]
@@ -75,7 +113,10 @@ fn failures_of_the_service_are_retried_and_the_plans_limit_is_told() {
     let mut before = vec!["begin".to_owned()];
     for kind in ["500", "529", "throttled"] {
         let prompt = format!("in spite of [[fail:{kind}:2]]");
-        assert_eq!(pool.turn(&session, &prompt), format!("simulated answer to: {prompt}"));
+        assert_eq!(
+            pool.turn(&session, &prompt),
+            format!("simulated answer to: {prompt}")
+        );
         let statuses: Vec<u16> = pool.asked(&prompt).iter().map(|r| r.status).collect();
         assert_eq!(statuses.len(), 3, "{kind}: {statuses:?}");
         assert_eq!(statuses[2], 200);
@@ -86,7 +127,10 @@ fn failures_of_the_service_are_retried_and_the_plans_limit_is_told() {
     assert!(told.contains("hit your 5-hour limit"), "{told}");
     assert_eq!(pool.asked(limited).len(), 1);
     let info = pool.info(&session);
-    assert_eq!((&info["status"], &info["pendingInput"]), (&json!("idle"), &json!("")));
+    assert_eq!(
+        (&info["status"], &info["pendingInput"]),
+        (&json!("idle"), &json!(""))
+    );
     assert!(pool.log().contains("rate_limit"));
     // When it is over, the session goes on.
     assert_eq!(pool.turn(&session, "again"), "simulated answer to: again");

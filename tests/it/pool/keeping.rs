@@ -5,12 +5,15 @@ use serde_json::{Value, json};
 
 fn entries(content: &str) -> Vec<Value> {
     let lines = content.lines();
-    lines.map(|l| serde_json::from_str(l).expect("JSON")).collect()
+    lines
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect()
 }
 
 #[test]
 fn a_session_is_read_at_every_detail_and_off_its_terminal() {
-    let Some(pool) = PoolStage::with(1, 0, "--permission-mode acceptEdits --allowedTools Bash") else {
+    let Some(pool) = PoolStage::with(1, 0, "--permission-mode acceptEdits --allowedTools Bash")
+    else {
         return;
     };
     let session = pool.start("first");
@@ -27,22 +30,55 @@ fn a_session_is_read_at_every_detail_and_off_its_terminal() {
     let last = entries(&capture(json!({})));
     assert_eq!(last.len(), 2, "{last:#?}");
     assert_eq!(last[0]["message"]["content"], "third");
-    assert_eq!(last[1]["message"]["content"][0]["text"], "simulated answer to: third");
-    for stripped in ["parentUuid", "uuid", "timestamp", "cwd", "sessionId", "version", "gitBranch", "promptId"] {
-        assert!(last.iter().all(|entry| entry.get(stripped).is_none()), "{stripped} in {last:#?}");
+    assert_eq!(
+        last[1]["message"]["content"][0]["text"],
+        "simulated answer to: third"
+    );
+    for stripped in [
+        "parentUuid",
+        "uuid",
+        "timestamp",
+        "cwd",
+        "sessionId",
+        "version",
+        "gitBranch",
+        "promptId",
+    ] {
+        assert!(
+            last.iter().all(|entry| entry.get(stripped).is_none()),
+            "{stripped} in {last:#?}"
+        );
     }
     for stripped in ["id", "model", "usage", "stop_reason"] {
-        assert!(last[1]["message"].get(stripped).is_none(), "{stripped} in {last:#?}");
+        assert!(
+            last[1]["message"].get(stripped).is_none(),
+            "{stripped} in {last:#?}"
+        );
     }
     let two = capture(json!({"turns": 2, "detail": "last"}));
-    assert!(two.contains("from-a-tool") && !two.contains("\"first\"") && !two.contains("tool_use"), "{two}");
+    assert!(
+        two.contains("from-a-tool") && !two.contains("\"first\"") && !two.contains("tool_use"),
+        "{two}"
+    );
     let assistant = capture(json!({"turns": 2, "detail": "assistant"}));
-    assert!(!assistant.contains("tool_use") && !assistant.contains("tool_result"), "{assistant}");
+    assert!(
+        !assistant.contains("tool_use") && !assistant.contains("tool_result"),
+        "{assistant}"
+    );
     let tools = capture(json!({"turns": 2, "detail": "tools"}));
-    assert!(tools.contains("tool_use") && tools.contains("tool_result"), "{tools}");
-    assert!(!tools.contains("parentUuid") && !tools.contains("\"first\""), "{tools}");
+    assert!(
+        tools.contains("tool_use") && tools.contains("tool_result"),
+        "{tools}"
+    );
+    assert!(
+        !tools.contains("parentUuid") && !tools.contains("\"first\""),
+        "{tools}"
+    );
     let raw = capture(json!({"turns": 1, "detail": "raw"}));
-    assert!(raw.contains("parentUuid") && raw.contains("\"timestamp\""), "{raw}");
+    assert!(
+        raw.contains("parentUuid") && raw.contains("\"timestamp\""),
+        "{raw}"
+    );
     let all = capture(json!({"turns": 0}));
     assert!(all.contains("\"first\"") && all.contains("third"), "{all}");
     assert!(!all.ends_with('\n'));
@@ -54,7 +90,10 @@ fn a_session_is_read_at_every_detail_and_off_its_terminal() {
         assert!(screen.contains(text), "{text} in {screen}");
     }
     let end = capture(json!({"source": "buffer", "turns": 1}));
-    assert!(end.contains("simulated answer to: third") && !end.contains("answer to: first"), "{end}");
+    assert!(
+        end.contains("simulated answer to: third") && !end.contains("answer to: first"),
+        "{end}"
+    );
     // Offloaded and archived ones can still be read, but have no terminal.
     let other = pool.start("other");
     pool.wait(&other);
@@ -65,7 +104,8 @@ fn a_session_is_read_at_every_detail_and_off_its_terminal() {
     pool.good(json!({"type": "archive", "sessionId": session}));
     assert_eq!(capture(json!({"turns": 0})), all);
     for request in ["attach", "pty-resize", "input"] {
-        let request = json!({"type": request, "sessionId": session, "data": "x", "cols": 80, "rows": 24});
+        let request =
+            json!({"type": request, "sessionId": session, "data": "x", "cols": 80, "rows": 24});
         assert_eq!(pool.refused(request), "not_live");
     }
 }
@@ -81,26 +121,40 @@ fn sessions_are_archived_with_their_children_and_brought_back() {
     // A child names its mother by either name.
     let child = id_of(&pool.good(json!({"type": "start", "prompt": "child", "parent": uuid})));
     pool.wait(&child);
-    let grandchild = id_of(&pool.good(json!({"type": "start", "prompt": "long [[wait:60000]]", "parent": child})));
+    let grandchild = id_of(
+        &pool.good(json!({"type": "start", "prompt": "long [[wait:60000]]", "parent": child})),
+    );
     pool.until_asked("long [[wait:60000]]");
     let children = pool.info(&mother)["children"].clone();
     assert_eq!(children[0]["sessionId"], child.as_str(), "{children:#}");
-    assert_eq!(children[0]["children"][0]["sessionId"], grandchild.as_str(), "{children:#}");
+    assert_eq!(
+        children[0]["children"][0]["sessionId"],
+        grandchild.as_str(),
+        "{children:#}"
+    );
     let archive = json!({"type": "archive", "sessionId": mother});
     assert_eq!(pool.refused(archive.clone()), "has_children");
     let mut watch = pool.watch(json!({"events": ["archived", "unarchived"]}));
     pool.good(json!({"type": "set", "sessionId": mother, "pinned": 600}));
     pool.good(json!({"type": "archive", "sessionId": mother, "recursive": true}));
-    let mut archived: Vec<Value> = (0..3).map(|_| watch.next("archived", |e| e["event"] == "archived")["sessionId"].clone()).collect();
+    let mut archived: Vec<Value> = (0..3)
+        .map(|_| watch.next("archived", |e| e["event"] == "archived")["sessionId"].clone())
+        .collect();
     archived.sort_by_key(ToString::to_string);
     let mut all = [&mother, &child, &grandchild].map(|id| json!(id));
     all.sort_by_key(ToString::to_string);
     assert_eq!(archived, all);
     for session in [&mother, &child, &grandchild] {
         let info = pool.info(session);
-        assert_eq!((&info["status"], &info["pinned"]), (&json!("archived"), &json!(false)));
+        assert_eq!(
+            (&info["status"], &info["pinned"]),
+            (&json!("archived"), &json!(false))
+        );
     }
-    assert_eq!(pool.good(json!({"type": "ls", "all": true}))["sessions"], json!([]));
+    assert_eq!(
+        pool.good(json!({"type": "ls", "all": true}))["sessions"],
+        json!([])
+    );
     let listed = pool.good(json!({"type": "ls", "all": true, "archived": true}));
     assert_eq!(listed["sessions"].as_array().expect("a list").len(), 3);
     pool.good(archive);
@@ -108,10 +162,15 @@ fn sessions_are_archived_with_their_children_and_brought_back() {
     assert_eq!(pool.refused(followup), "session_archived");
     let unarchive = json!({"type": "unarchive", "sessionId": child});
     pool.good(unarchive.clone());
-    watch.next("unarchived", |e| e["event"] == "unarchived" && e["sessionId"] == child.as_str());
+    watch.next("unarchived", |e| {
+        e["event"] == "unarchived" && e["sessionId"] == child.as_str()
+    });
     assert_eq!(pool.info(&child)["status"], "offloaded");
     assert_eq!(pool.refused(unarchive), "not_archived");
-    assert_eq!(pool.turn(&child, "child again"), "simulated answer to: child again");
+    assert_eq!(
+        pool.turn(&child, "child again"),
+        "simulated answer to: child again"
+    );
     pool.asked_once("child again", &["child"]);
     assert_eq!(pool.asked("long [[wait:60000]]").len(), 1);
     // Its slots are free again.
@@ -169,9 +228,15 @@ fn a_pool_grows_and_shrinks_under_load() {
     pool.cli(&["resize", "--size", "1"]).good();
     // Nobody who works is interrupted.
     let health = pool.health();
-    assert_eq!((&health["sessions"]["processing"], &health["config"]["size"]), (&json!(3), &json!(1)));
+    assert_eq!(
+        (&health["sessions"]["processing"], &health["config"]["size"]),
+        (&json!(3), &json!(1))
+    );
     assert_eq!(pool.pids("host").len(), 3);
-    assert_eq!(pool.refused(json!({"type": "resize", "size": 0})), "bad_size");
+    assert_eq!(
+        pool.refused(json!({"type": "resize", "size": 0})),
+        "bad_size"
+    );
     for session in &sessions[..2] {
         pool.good(json!({"type": "stop", "sessionId": session}));
     }

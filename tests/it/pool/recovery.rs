@@ -23,7 +23,10 @@ fn a_claude_that_dies_in_a_turn_takes_nothing_but_the_turn() {
     assert_eq!(pool.ask(json!({"type": "ping"}))["type"], "pong");
     kill(pid);
     let reply = waiting.line(BOUND).expect("an answer");
-    assert_eq!((&reply["error"], &reply["code"]), (&json!("session died"), &json!("session_died")));
+    assert_eq!(
+        (&reply["error"], &reply["code"]),
+        (&json!("session died"), &json!("session_died"))
+    );
     assert_eq!(pool.info(&session)["status"], "offloaded");
     assert_eq!(pool.turn(&session, "after"), "simulated answer to: after");
     let asked = pool.asked("after");
@@ -126,8 +129,12 @@ fn a_daemon_that_is_killed_at_a_delivery_neither_loses_nor_repeats_it() {
         kill(daemon);
         until_gone(daemon);
         pool.init_again();
-        assert_eq!(pool.wait(&session), format!("simulated answer to: {prompt}"));
+        assert_eq!(
+            pool.wait(&session),
+            format!("simulated answer to: {prompt}")
+        );
         assert_eq!(pool.asked(&prompt).len(), 1, "{prompt}");
+        assert_eq!(pool.info(&session)["pendingInput"], "", "{prompt}");
     }
     assert_eq!(pool.pid(&session), pid);
 }
@@ -161,15 +168,26 @@ fn an_ended_pool_comes_back_with_what_was_live() {
         pool.until(session, "idle");
     }
     assert_eq!(pool.info(&sessions[0])["status"], "offloaded");
-    assert_eq!(pool.turn(&rested, "three again"), "simulated answer to: three again");
+    assert_eq!(
+        pool.turn(&rested, "three again"),
+        "simulated answer to: three again"
+    );
     pool.asked_once("three again", &["three"]);
-    assert_eq!(pool.turn(&sessions[0], "one again"), "simulated answer to: one again");
+    assert_eq!(
+        pool.turn(&sessions[0], "one again"),
+        "simulated answer to: one again"
+    );
     pool.asked_once("one again", &["one"]);
     assert_eq!(pool.refused(json!({"type": "init"})), "already_initialized");
 
     // With nothing brought back.
     pool.cli(&["destroy", "--confirm"]).good();
-    until_gone(pool.pids("pool-daemon").first().copied().unwrap_or(u32::MAX));
+    until_gone(
+        pool.pids("pool-daemon")
+            .first()
+            .copied()
+            .unwrap_or(u32::MAX),
+    );
     pool.cli(&["init", "--no-restore"]).good();
     pool.until_fresh(2);
     assert_eq!(pool.health()["sessions"]["offloaded"], 3);
@@ -203,9 +221,15 @@ fn a_pool_of_which_every_process_was_killed_comes_back() {
     assert!(health["readopted"].is_null(), "{health}");
     assert_eq!(pool.wait(&queued), "simulated answer to: queued");
     pool.asked_once("queued", &[]);
-    assert_eq!(pool.turn(&idle, "idle again"), "simulated answer to: idle again");
+    assert_eq!(
+        pool.turn(&idle, "idle again"),
+        "simulated answer to: idle again"
+    );
     pool.asked_once("idle again", &["idle"]);
-    assert_eq!(pool.turn(&busy, "busy again"), "simulated answer to: busy again");
+    assert_eq!(
+        pool.turn(&busy, "busy again"),
+        "simulated answer to: busy again"
+    );
     let asked = pool.asked("busy again");
     assert_eq!(asked.len(), 1);
     assert!(asked[0].turns.starts_with(&["busy".to_owned()]));

@@ -65,7 +65,8 @@ impl PoolStage {
     #[track_caller]
     pub fn until_shown(&self, session: &str, text: &str) {
         let deadline = Instant::now() + BOUND;
-        let request = json!({"type": "capture", "sessionId": session, "source": "buffer", "turns": 0});
+        let request =
+            json!({"type": "capture", "sessionId": session, "source": "buffer", "turns": 0});
         loop {
             let shown = self.good(request.clone())["content"].to_string();
             if shown.contains(text) {
@@ -413,13 +414,13 @@ pub fn id_of(started: &Value) -> String {
 
 /// The last text of the assistant in captured content.
 pub fn said(content: &str) -> String {
-    let texts = content.lines().filter_map(|line| {
+    let mut texts = content.lines().filter_map(|line| {
         let entry: Value = serde_json::from_str(line).expect("JSON lines");
         let blocks = entry["message"]["content"].as_array()?.clone();
         let texts: String = blocks.iter().filter_map(|b| b["text"].as_str()).collect();
         (entry["type"] == "assistant" && !texts.is_empty()).then_some(texts)
     });
-    texts.last().unwrap_or_default()
+    texts.next_back().unwrap_or_default()
 }
 
 /// A connection of a client that was written for this protocol: lines of JSON, and nothing else.
@@ -498,7 +499,10 @@ impl Watch {
     /// Whether a wanted event comes within this time.
     pub fn within(&mut self, time: Duration, wanted: impl Fn(&Value) -> bool) -> bool {
         let deadline = Instant::now() + time;
-        while let Some(event) = self.client.line(deadline.saturating_duration_since(Instant::now())) {
+        while let Some(event) = self
+            .client
+            .line(deadline.saturating_duration_since(Instant::now()))
+        {
             self.seen.push(event.clone());
             if wanted(&event) {
                 return true;
@@ -510,28 +514,5 @@ impl Watch {
     /// All events so far.
     pub fn seen(&self) -> &[Value] {
         &self.seen
-    }
-}
-
-#[test]
-#[ignore = "by hand"]
-fn by_hand() {
-    let flags = std::env::var("BY_HAND_FLAGS").unwrap_or_else(|_| FLAGS.to_owned());
-    let pool = PoolStage::with(1, 0, &flags).expect("starts");
-    println!("HOME {}", pool.stage.home.path().display());
-    let mut line = String::new();
-    let mut watch = pool.watch(json!({}));
-    std::thread::spawn(move || loop { if let Some(e) = watch.client.line(Duration::from_secs(3000)) { println!("EVENT {e}"); } else { break } });
-    while std::io::stdin().read_line(&mut line).expect("reads") > 0 {
-        if line.starts_with("screen") {
-            println!("{}", pool.good(json!({"type":"debug-capture","slot":line[7..].trim().parse::<u32>().unwrap(),"raw":false}))["content"].as_str().unwrap_or("none"));
-        } else if line.starts_with("asked") {
-            for r in pool.stage.standin.service.requests() { if r.endpoint == Endpoint::Messages { println!("asked: {} {:?} {:?}", r.status, r.model, r.turns); } }
-        } else if line.starts_with("log") {
-            println!("{}", pool.log());
-        } else if let Ok(v) = serde_json::from_str(&line) {
-            println!("{}", pool.ask(v));
-        } else { println!("? {line}"); }
-        line.clear();
     }
 }

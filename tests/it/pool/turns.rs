@@ -8,13 +8,25 @@ fn a_session_answers_remembers_and_is_stopped() {
     let Some(pool) = PoolStage::open(2) else {
         return;
     };
-    let output = pool.cli(&["--json", "start", "--prompt", "one", "--block"]).good();
+    let output = pool
+        .cli(&["--json", "start", "--prompt", "one", "--block"])
+        .good();
     let reply: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
     let session = reply["sessionId"].as_str().expect("an id").to_owned();
-    assert_eq!(said(reply["content"].as_str().expect("text")), "simulated answer to: one");
+    assert_eq!(
+        said(reply["content"].as_str().expect("text")),
+        "simulated answer to: one"
+    );
     pool.asked_once("one", &[]);
 
-    let arguments = ["followup", "--session", &session[..6], "--prompt", "two", "--block"];
+    let arguments = [
+        "followup",
+        "--session",
+        &session[..6],
+        "--prompt",
+        "two",
+        "--block",
+    ];
     let printed = pool.cli(&arguments).good().stdout;
     assert!(printed.contains("simulated answer to: two"), "{printed}");
     pool.asked_once("two", &["one"]);
@@ -27,8 +39,14 @@ fn a_session_answers_remembers_and_is_stopped() {
     assert_eq!(refused, "session_busy");
     pool.good(json!({"type": "stop", "sessionId": session}));
     let info = pool.info(&session);
-    assert_eq!((&info["status"], &info["pendingInput"]), (&json!("idle"), &json!("")));
-    assert_eq!(pool.refused(json!({"type": "stop", "sessionId": session})), "not_stoppable");
+    assert_eq!(
+        (&info["status"], &info["pendingInput"]),
+        (&json!("idle"), &json!(""))
+    );
+    assert_eq!(
+        pool.refused(json!({"type": "stop", "sessionId": session})),
+        "not_stoppable"
+    );
     assert_eq!(pool.turn(&session, "three"), "simulated answer to: three");
     let asked = pool.asked("three");
     assert_eq!(asked.len(), 1, "{asked:#?}");
@@ -48,7 +66,10 @@ fn whoever_waits_for_any_of_several_gets_the_first_of_that_parent() {
     let slow = start("slow [[wait:60000]]", "mother");
     let quick = start("quick [[wait:1500]]", "mother");
     let orphan = pool.start("orphan [[wait:60000]]");
-    assert_eq!(pool.refused(json!({"type": "wait", "parent": "aunt"})), "no_busy_sessions");
+    assert_eq!(
+        pool.refused(json!({"type": "wait", "parent": "aunt"})),
+        "no_busy_sessions"
+    );
     let result = pool.good(json!({"type": "wait", "parent": "mother", "timeout": 90_000}));
     assert_eq!(result["sessionId"], quick.as_str());
     let content = result["content"].as_str().expect("text");
@@ -99,13 +120,19 @@ fn sessions_queue_are_evicted_least_recently_used_first_and_come_back() {
     let queued = json!({"type": "capture", "sessionId": fourth});
     assert_eq!(pool.refused(queued), "no_content");
     pool.good(json!({"type": "stop", "sessionId": fourth}));
-    assert_eq!(pool.refused(json!({"type": "info", "sessionId": fourth})), "session_not_found");
+    assert_eq!(
+        pool.refused(json!({"type": "info", "sessionId": fourth})),
+        "session_not_found"
+    );
 
     // A slot comes free, and the conversation goes on where it was.
     pool.good(json!({"type": "stop", "sessionId": third}));
     assert_eq!(pool.wait(&second), "simulated answer to: second b");
     pool.asked_once("second b", &["second a"]);
-    assert!(pids.contains(&pool.pid(&second)), "resumed inside the process");
+    assert!(
+        pids.contains(&pool.pid(&second)),
+        "resumed inside the process"
+    );
     pool.good(json!({"type": "stop", "sessionId": first}));
     assert_eq!(pool.turn(&third, "third b"), "simulated answer to: third b");
     assert_eq!(pool.asked("third b").len(), 1);
@@ -123,8 +150,14 @@ fn a_session_begins_without_a_prompt() {
     let session = id_of(&started);
     let empty = pool.good(json!({"type": "capture", "sessionId": session}));
     assert_eq!(empty["content"], "");
-    assert_eq!(pool.info(&session)["metadata"], json!({"name": "empty", "tag": 1}));
-    assert_eq!(pool.turn(&session, "and now"), "simulated answer to: and now");
+    assert_eq!(
+        pool.info(&session)["metadata"],
+        json!({"name": "empty", "tag": 1})
+    );
+    assert_eq!(
+        pool.turn(&session, "and now"),
+        "simulated answer to: and now"
+    );
     pool.asked_once("and now", &[]);
     // One more has to wait for the slot, and gets it.
     let next = pool.good(json!({"type": "start"}));
