@@ -11,6 +11,7 @@ mod life;
 mod mcp;
 mod overlay;
 mod pool_client;
+mod pool_faults;
 mod proof;
 mod real;
 mod renew;
