@@ -47,9 +47,8 @@ fn a_pool_works_below_a_path_with_blanks_and_quotes() {
 #[test]
 fn a_pool_works_below_a_path_that_is_no_text() {
     let parent = OsStr::from_bytes(b"caf\xe9 \xff");
-    // Long, so that the sockets that clients are told of have a path that is text.
-    let short = Ground::at(PathBuf::from(parent).join("pool"));
-    let daemon = short.daemon();
+    let ground = Ground::at(PathBuf::from(parent).join("pool"));
+    let daemon = ground.daemon();
     let mut client = daemon.begin(1);
     let session = client.start("hello");
     let waited = client.ask(&json!({"type": "wait", "sessionId": session, "timeout": 30_000}));
