@@ -14,7 +14,7 @@ start=
 [ -r /proc/$$/stat ] && start=$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20)
 begun=$(date +%s)000
 session=
-new_session() { session=$(printf '%08x-0000-4000-8000-%012x' $$ "$((++count))"); }
+new_session() { count=$((count + 1)); printf -v session '%08x-0000-4000-8000-%012x' $$ "$count"; }
 status() {
   local now; now=$(date +%s%3N)
   printf '{"pid":%d,"procStart":"%s","sessionId":"%s","cwd":"%s","startedAt":%s,"kind":"interactive","entrypoint":"cli","status":"%s","updatedAt":%s,"statusUpdatedAt":%s}' \
@@ -39,8 +39,8 @@ while IFS= read -r line; do
   text=${line//$'\e[200~'/}; text=${text//$'\e[201~'/}; text=${text//$'\x15'/}; text=${text//$'\e'/}
   case $text in
     '') continue ;;
-    /clear) hook SessionEnd ',"reason":"clear"'; new_session; begin clear; continue ;;
-    /resume*) hook SessionEnd ',"reason":"resume"'; session=${text#/resume }; begin resume; continue ;;
+    /clear*) hook SessionEnd ',"reason":"clear"'; new_session; begin clear; continue ;;
+    /resume*) hook SessionEnd ',"reason":"resume"'; session=${text#/resume }; session=${session%% *}; begin resume; continue ;;
   esac
   status busy
   id=$(date +%s%N)

@@ -89,7 +89,6 @@ fn nothing_is_accepted_while_the_disk_is_full_and_everything_afterwards() {
     wait("a fresh slot", || {
         ask(&mut client, json!({"type": "health"}))["health"]["slots"]["fresh"] == 1
     });
-    let t = std::time::Instant::now();
     // Accepted while there is room.
     let first = client.start("hold the slot");
     wait("processing", || client.status(&first) == "processing");
@@ -98,7 +97,6 @@ fn nothing_is_accepted_while_the_disk_is_full_and_everything_afterwards() {
     let mut file = fs::File::create(&fill).expect("creates");
     while file.write_all(&[7; 4096]).is_ok() {}
     drop(file);
-    println!("T full {:?}", t.elapsed());
     // Each is larger than what may be left of the log of the database.
     let long = "x".repeat(300_000);
     let mut refused = 0;
@@ -113,7 +111,6 @@ fn nothing_is_accepted_while_the_disk_is_full_and_everything_afterwards() {
             refused += 1;
         }
     }
-    println!("T refused {:?}", t.elapsed());
     assert_eq!(refused, 5, "a full disk takes nothing");
     let answer = ask(
         &mut client,
@@ -133,13 +130,11 @@ fn nothing_is_accepted_while_the_disk_is_full_and_everything_afterwards() {
         "nothing that was refused is kept"
     );
     fs::remove_file(&fill).expect("goes");
-    println!("T room {:?}", t.elapsed());
     let third = client.start("third");
     assert_eq!(
         ask(&mut client, json!({"type": "stop", "sessionId": first}))["type"],
         "ok"
     );
-    println!("T stopped {:?}", t.elapsed());
     for session in [&second, &third] {
         let waited = ask(
             &mut client,
