@@ -166,9 +166,10 @@ impl Pool {
     /// Nobody works or waits for a client that hung up.
     fn forget_clients(&mut self) {
         self.clients_at = Instant::now();
-        let gone = self.owed.extract_if(.., |_, reply| reply.is_closed());
-        let gone: Vec<Ticket> = gone.map(|(ticket, _)| ticket).collect();
+        let gone = self.owed.iter().filter(|(_, reply)| reply.is_closed());
+        let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
         for ticket in gone {
+            self.owed.remove(&ticket);
             self.tell_machine(Happened::ClientGone { ticket });
         }
     }
