@@ -1,4 +1,4 @@
-//! Paths of sockets that the system takes. A longer one is reached through a short link to its directory, so that the
+//! Paths of sockets that the system takes and that clients can be told. A longer one, or one that is no text, is reached through a short link to its directory, so that the
 //! socket itself stays where it belongs, and everybody finds it however they come.
 
 use crate::adapters::files::create_private_dir;
@@ -11,12 +11,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The path by which the socket at `path` can be bound and connected to: itself when it is short enough.
+/// The path by which the socket at `path` can be bound and connected to, and which can be told in JSON: itself when it is
+/// short enough, and text.
 ///
 /// # Errors
 /// When no private directory for the link can be had.
 pub fn usable(path: &Path) -> io::Result<PathBuf> {
-    if is_short(path) {
+    if is_plain(path) {
         return Ok(path.to_owned());
     }
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
@@ -25,7 +26,7 @@ pub fn usable(path: &Path) -> io::Result<PathBuf> {
     let runtime = private_runtime_dir()?;
     let link = runtime.join(short_name(dir));
     let short = link.join(name);
-    if !is_short(&short) {
+    if !is_plain(&short) {
         return Err(io::ErrorKind::InvalidFilename.into());
     }
     if fs::read_link(&link).is_ok_and(|target| target == dir) {
@@ -65,8 +66,8 @@ pub fn private_runtime_dir() -> io::Result<PathBuf> {
     Err(refused)
 }
 
-fn is_short(path: &Path) -> bool {
-    path.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH
+fn is_plain(path: &Path) -> bool {
+    path.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH && path.to_str().is_some()
 }
 
 /// A directory that only this user can enter, and that is no link.
@@ -92,7 +93,7 @@ mod tests {
         fs::create_dir(&deep).expect("a directory");
         let path = deep.join("api.sock");
         let short = usable(&path).expect("has a short path");
-        assert!(is_short(&short) && short != path, "{}", short.display());
+        assert!(is_plain(&short) && short != path, "{}", short.display());
         assert_eq!(usable(&path).expect("again"), short);
         let listener = UnixListener::bind(&short).expect("binds");
         assert!(path.exists(), "it is where it belongs");
@@ -100,6 +101,19 @@ mod tests {
         drop(listener);
         let link = short.parent().expect("is a link");
         fs::remove_file(link).expect("goes");
+    }
+
+    #[test]
+    fn a_socket_below_what_is_no_text_has_a_path_that_is() {
+        use std::ffi::OsStr;
+        let dir = tempfile::tempdir().expect("a directory");
+        let odd = dir.path().join(OsStr::from_bytes(b"caf\xe9"));
+        fs::create_dir(&odd).expect("a directory");
+        let plain = usable(&odd.join("api.sock")).expect("has a path");
+        assert!(plain.to_str().is_some(), "{}", plain.display());
+        let _listener = UnixListener::bind(&plain).expect("binds");
+        assert!(odd.join("api.sock").exists(), "it is where it belongs");
+        fs::remove_file(plain.parent().expect("is a link")).expect("goes");
     }
 
     #[test]

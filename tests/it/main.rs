@@ -12,6 +12,7 @@ mod mcp;
 mod overlay;
 mod pool;
 mod pool_client;
+mod pool_faults;
 mod proof;
 mod real;
 mod renew;

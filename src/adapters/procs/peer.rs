@@ -1,8 +1,9 @@
 //! Who is at the other end of a local socket, as the kernel knows it.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 
 /// The process that connected, or that listened.
@@ -54,6 +55,15 @@ fn option<T: Copy>(stream: &UnixStream, level: libc::c_int, name: libc::c_int) -
     }
     // SAFETY: it was zeroed and then filled by the kernel; for the integers it is made of every bit pattern is valid.
     Ok(unsafe { value.assume_init() })
+}
+
+/// Whether the other end of a connection is closed for good: it neither sends nor reads. One that only sends no more is
+/// still there.
+pub fn is_gone(stream: &impl AsFd) -> bool {
+    let mut looked = [PollFd::new(stream, PollFlags::empty())];
+    let hung_up = PollFlags::HUP | PollFlags::ERR;
+    matches!(poll(&mut looked, Some(&Timespec::default())), Ok(1..))
+        && looked[0].revents().intersects(hung_up)
 }
 
 #[cfg(test)]

@@ -53,7 +53,11 @@ pub(super) fn import_once(
         .map(|record| Change::Session(Box::new(record.clone())))
         .collect();
     store.write(&changes, |_, _| 0)?;
-    let message = format!("{} sessions taken over from {}", records.len(), path.display());
+    let message = format!(
+        "{} sessions taken over from {}",
+        records.len(),
+        path.display()
+    );
     log.write(Category::State, None, &message);
     for record in &records {
         log.write(Category::State, Some(record.id), "taken over");

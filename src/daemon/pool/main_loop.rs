@@ -35,6 +35,8 @@ use tokio::sync::oneshot;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whether claude or the configuration was replaced.
 const SETTINGS_AGAIN: Duration = Duration::from_secs(30);
+/// How often it is looked which clients hung up before they were answered.
+const CLIENTS_AGAIN: Duration = Duration::from_secs(1);
 /// The longest the loop sleeps: the clock may be moved under it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// How long hosts that are found at the start may take to answer, all together.
@@ -110,6 +112,7 @@ pub(super) struct Pool {
     pub(super) last_texts: BTreeMap<Place, String>,
     looked_at: Instant,
     settings_at: Instant,
+    clients_at: Instant,
     /// The loop is over.
     pub(super) is_over: bool,
 }
@@ -129,6 +132,7 @@ impl Pool {
             last_texts: BTreeMap::new(),
             looked_at: Instant::now(),
             settings_at: Instant::now(),
+            clients_at: Instant::now(),
             is_over: false,
         }
     }
@@ -152,6 +156,20 @@ impl Pool {
             if self.settings_at.elapsed() >= SETTINGS_AGAIN {
                 self.look_at_settings();
             }
+            if self.clients_at.elapsed() >= CLIENTS_AGAIN {
+                self.forget_clients();
+            }
+        }
+    }
+
+    /// Nobody works or waits for a client that hung up.
+    fn forget_clients(&mut self) {
+        self.clients_at = Instant::now();
+        let gone = self.owed.iter().filter(|(_, reply)| reply.is_closed());
+        let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
+        for ticket in gone {
+            self.owed.remove(&ticket);
+            self.tell_machine(Happened::ClientGone { ticket });
         }
     }
 
@@ -160,7 +178,8 @@ impl Pool {
         let deadline = self.machine.next_deadline().map(|at| at.since(now));
         let look = (!self.processes.is_empty()).then(|| left(self.looked_at, LOOK_AGAIN));
         let settings = left(self.settings_at, SETTINGS_AGAIN);
-        [deadline, look, Some(settings), Some(LONGEST_SLEEP)]
+        let clients = (!self.owed.is_empty()).then(|| left(self.clients_at, CLIENTS_AGAIN));
+        [deadline, look, clients, Some(settings), Some(LONGEST_SLEEP)]
             .into_iter()
             .flatten()
             .min()

@@ -156,6 +156,16 @@ pub(super) fn prepared(pool: &mut Pool, ask: Ask, blueprint: Result<Box<Blueprin
     let Ask { request, reply } = ask;
     match blueprint.and_then(|blueprint| Ok((translated(pool, request)?, blueprint))) {
         Ok((request, blueprint)) => {
+            // As `resize` does: the daemon after a crash has to have as many slots as this one.
+            if let pool::Request::Init {
+                size: Some(size), ..
+            } = &request
+                && let Ok(size) = u32::try_from(*size)
+                && let Err(error) = pool.ground.configured.save_size(size)
+            {
+                let _ = reply.send(Err(error));
+                return;
+            }
             pool.blueprint = *blueprint;
             let settings = pool.blueprint.settings();
             pool.tell_machine(Happened::SettingsChanged(settings));

@@ -4,6 +4,8 @@
 use super::hub::Hub;
 use super::log::{Category, Log};
 use super::outbox::Outbox;
+use super::serve::first;
+use crate::adapters::procs::peer;
 use crate::contract::pool::{
     Code, Incoming, Line, Lines, PROTOCOL, PoolError, Reply, Request, Subscribe,
 };
@@ -29,6 +31,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const PARTING: Duration = Duration::from_secs(5);
 /// How long connections get to turn what they were told last into lines.
 const LAST_ANSWERS: Duration = Duration::from_millis(20);
+/// How often it is looked whether a client that waits is still there.
+const LOOK_AT_CLIENT: Duration = Duration::from_secs(1);
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
@@ -159,9 +163,16 @@ impl<E: 'static> Server<E> {
                         self.subscribe(wish, id, &connection);
                         continue;
                     }
-                    match self.answer(request, &outbox).await {
-                        Ok(reply) => outbox.push(&reply.line(id)),
-                        Err(error) => outbox.push(&error.line(id)),
+                    // Whoever hung up while it waits is not waited for; one that only sends no more is.
+                    let answer = async { Some(self.answer(request, &outbox).await) };
+                    let gone = async {
+                        has_hung_up(connection.reading.as_ref()).await;
+                        None
+                    };
+                    match first(answer, gone).await {
+                        Some(Ok(reply)) => outbox.push(&reply.line(id)),
+                        Some(Err(error)) => outbox.push(&error.line(id)),
+                        None => return outbox.close(),
                     }
                 }
                 Err(refused) => outbox.push(&refused.error.line(refused.id.as_ref())),
@@ -221,6 +232,16 @@ impl<E: 'static> Server<E> {
         match answer.await {
             Ok(answer) => answer,
             Err(_) => Err(PoolError::new(Code::ShuttingDown, "the pool is ending")),
+        }
+    }
+}
+
+/// Waits until nobody is at the other end any more.
+async fn has_hung_up(stream: &UnixStream) {
+    loop {
+        tokio::time::sleep(LOOK_AT_CLIENT).await;
+        if peer::is_gone(stream) {
+            return;
         }
     }
 }

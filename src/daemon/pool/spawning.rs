@@ -235,7 +235,9 @@ pub(super) fn find(dir: &PoolDir, log: &Log) -> Found {
 pub(super) fn end_strays(dir: &PoolDir, living: &[Living], state_dir: &Path, log: &Log) -> usize {
     let known: Vec<String> = living.iter().filter_map(|l| token_of(&l.dir)).collect();
     let own = fs::canonicalize(dir.path()).ok();
-    let is_own = |value: &Path| value == dir.path() || (own.is_some() && fs::canonicalize(value).ok() == own);
+    let is_own = |value: &Path| {
+        value == dir.path() || (own.is_some() && fs::canonicalize(value).ok() == own)
+    };
     let having = environment::having(vars::CLAUDE_POOL_DIR).unwrap_or_default();
     let of_pool = having
         .into_iter()

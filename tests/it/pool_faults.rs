@@ -1,0 +1,11 @@
+//! The pool against what must not happen and does: broken requests, full disks, files in the way, clients that vanish,
+//! processes that die. The whole program, with a shell script in the place of claude.
+
+mod claude;
+mod clients;
+mod disk;
+mod ground;
+mod left_behind;
+mod places;
+mod requests;
+mod taken_over;
