@@ -200,3 +200,28 @@ fn markers<'a>(prompt: &'a str, opening: &'a str) -> impl Iterator<Item = &'a st
         .skip(1)
         .filter_map(|rest| rest.split_once("]]").map(|(marker, _)| marker))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_may_come_behind_the_result_of_a_refused_tool() {
+        let result = json!({"type": "tool_result", "content": "refused"});
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let asked = |last: Vec<Value>| {
+            let first = json!({"role": "user", "content": "first"});
+            parse(&json!({"messages": [first, {"role": "user", "content": last}]}))
+        };
+        let goes_on = asked(vec![
+            result.clone(),
+            text("<system-reminder>x</system-reminder>"),
+        ]);
+        assert_eq!(goes_on.turns, ["first"]);
+        assert_eq!(goes_on.tool_results, ["refused"]);
+        let interrupted = text("[Request interrupted by user for tool use]");
+        let next = asked(vec![result, interrupted, text("next")]);
+        assert_eq!((next.prompt.as_str(), next.turns.len()), ("next", 2));
+        assert_eq!(next.tool_results, [""; 0]);
+    }
+}
