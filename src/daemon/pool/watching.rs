@@ -66,6 +66,11 @@ impl Watcher {
         }
     }
 
+    /// Whether everything that was to be watched is.
+    pub(super) fn is_complete(&self) -> bool {
+        self.system.is_some() && self.missing.is_empty()
+    }
+
     /// Tries once more to watch what could not be watched.
     pub(super) fn try_again(&mut self) {
         for dir in self.missing.clone() {
