@@ -6,37 +6,46 @@ use ccp::adapters::files::pause;
 use ccp::adapters::procs::children::wait_readable;
 use ccp::adapters::pty::{Child, Program, Pty, Read};
 use ccp::adapters::registry::Registry;
-use ccp::core::registry::Readiness;
+use ccp::core::registry::{Readiness, SessionFile};
 use serde_json::json;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 const POOL: &str = "bench";
+/// What a delivery leaves between a prompt and Enter.
+const BEFORE_ENTER: Duration = Duration::from_millis(100);
 
 pub fn run(stage: &Stage, rounds: usize, is_quick: bool) {
     let cold = cold_start(stage, (rounds / 3).max(3));
     times_row("one cold claude, until it takes input", &cold, None, "");
     sizes(stage, &cold, is_quick);
-    stage.begin(POOL, 3, 1);
-    prompts(stage, rounds);
-    stage.end(POOL);
+    let bare = Bare::of(stage, rounds);
+    stage.begin("prompts", 3, 1);
+    prompts(stage, rounds, &bare);
+    stage.end("prompts");
     idle(stage, is_quick);
+}
+
+fn claude(stage: &Stage) -> (Pty, Child) {
+    let (pty, terminal) = Pty::open(120, 40).expect("opens");
+    let program = Program {
+        argv: vec![stage.claude.clone().into_os_string()],
+        env: stage.home.command_env(&stage.standin),
+        cwd: stage.home.work_dir(),
+        umask: None,
+    };
+    let child = Child::start(&program, terminal).expect("starts");
+    (pty, child)
 }
 
 /// claude in a terminal of its own, until its own file says that it is idle.
 fn cold_start(stage: &Stage, rounds: usize) -> Times {
     let mut times = Times::default();
     for _ in 0..rounds {
-        let (pty, terminal) = Pty::open(120, 40).expect("opens");
-        let program = Program {
-            argv: vec![stage.claude.clone().into_os_string()],
-            env: stage.home.command_env(&stage.standin),
-            cwd: stage.home.work_dir(),
-            umask: None,
-        };
         let began = Instant::now();
-        let mut child = Child::start(&program, terminal).expect("starts");
+        let (pty, mut child) = claude(stage);
         let registry = Registry::of(&stage.config_dir());
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -53,6 +62,63 @@ fn cold_start(stage: &Stage, rounds: usize) -> Times {
         child.reap();
     }
     times
+}
+
+/// A warm claude in a terminal, typed into by hand: what is left of a prompt's time when there is no pool.
+#[derive(Default)]
+struct Bare {
+    asked: Times,
+    idle: Times,
+    whole: Times,
+}
+
+impl Bare {
+    fn of(stage: &Stage, rounds: usize) -> Self {
+        let (pty, mut child) = claude(stage);
+        let is_over = AtomicBool::new(false);
+        let mut bare = Self::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut buffer = vec![0; 64 * 1024];
+                while !is_over.load(Ordering::Relaxed) {
+                    while matches!(pty.read(&mut buffer), Ok(Read::Bytes(_))) {}
+                    let _ = wait_readable(pty.as_fd(), Duration::from_millis(20));
+                }
+            });
+            let registry = Registry::of(&stage.config_dir());
+            let wait_for_idle = |after: Option<u64>| loop {
+                let file = registry.load(child.pid()).ok().flatten();
+                let at = |f: &SessionFile| f.status_at.map_or(0, |at| at.unix_ms().unsigned_abs());
+                let is_it =
+                    |f: &SessionFile| f.readiness == Readiness::Idle && at(f) > after.unwrap_or(0);
+                if file.is_some_and(|f| is_it(&f)) {
+                    return Instant::now();
+                }
+                pause(Duration::from_millis(1));
+            };
+            wait_for_idle(None);
+            for round in 0..rounds {
+                pause(Duration::from_millis(300));
+                let prompt = format!("say bare {round}");
+                let before = ccp::adapters::clock::now().unix_ms().unsigned_abs();
+                let began = Instant::now();
+                pty.write(format!("\x1b[200~{prompt}\x1b[201~").as_bytes())
+                    .expect("types");
+                pause(BEFORE_ENTER);
+                pty.write(b"\r").expect("types");
+                let asked = stage.answered(&prompt);
+                let sent_at = asked.sent_at.expect("it was answered");
+                let idle_at = wait_for_idle(Some(before));
+                bare.asked.add(asked.received_at - began);
+                bare.idle.add(idle_at.saturating_duration_since(sent_at));
+                bare.whole.add(idle_at - began);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        drop(pty);
+        child.reap();
+        bare
+    }
 }
 
 /// From nothing to fresh slots, by their number.
@@ -82,7 +148,7 @@ struct Events(Receiver<(Instant, serde_json::Value)>);
 
 impl Events {
     fn of(stage: &Stage) -> Self {
-        let mut client = stage.client(POOL);
+        let mut client = stage.client("prompts");
         let subscribed =
             client.ask(&json!({"type": "subscribe", "events": ["status"], "ack": true}));
         assert_eq!(subscribed["type"], "subscribed");
@@ -128,6 +194,7 @@ struct Kind {
     accepted: Times,
     asked: Times,
     told: Times,
+    handed_over: Times,
     followup: Times,
     evicting: Times,
     resuming: Times,
@@ -138,8 +205,8 @@ fn session_of(text: &str) -> String {
     value["sessionId"].as_str().expect("a session").to_owned()
 }
 
-fn prompts(stage: &Stage, rounds: usize) {
-    let mut client = stage.client(POOL);
+fn prompts(stage: &Stage, rounds: usize, bare: &Bare) {
+    let mut client = stage.client("prompts");
     let events = Events::of(stage);
     let mut kinds = Kind::default();
     let mut sessions = Vec::new();
@@ -151,19 +218,23 @@ fn prompts(stage: &Stage, rounds: usize) {
         client.wait_for_fresh(1);
         let prompt = format!("say start {round}");
         let began = Instant::now();
-        let (text, took) = stage.ccp(POOL, &["start", "--prompt", &prompt, "--block"]);
+        let (text, took) = stage.ccp("prompts", &["start", "--prompt", &prompt, "--block"]);
         kinds.start.add(beyond(stage, &prompt, took));
         let session = session_of(&text);
         let asked = stage.answered(&prompt);
         kinds.asked.add(asked.received_at - began);
         let sent_at = asked.sent_at.expect("it was answered");
-        kinds.told.add(events.idle(&session, began) - sent_at);
+        let idle_at = events.idle(&session, began);
+        kinds.told.add(idle_at - sent_at);
+        kinds
+            .handed_over
+            .add((began + took).saturating_duration_since(idle_at));
 
         client.wait_for_fresh(1);
         let prompt = format!("say followup {round}");
         let began = Instant::now();
         let (_, took) = stage.ccp(
-            POOL,
+            "prompts",
             &[
                 "followup",
                 "--session",
@@ -182,14 +253,14 @@ fn prompts(stage: &Stage, rounds: usize) {
     for round in 0..rounds {
         fill(&mut client, &events, &mut sessions);
         let prompt = format!("say evicting {round}");
-        let (text, took) = stage.ccp(POOL, &["start", "--prompt", &prompt, "--block"]);
+        let (text, took) = stage.ccp("prompts", &["start", "--prompt", &prompt, "--block"]);
         kinds.evicting.add(beyond(stage, &prompt, took));
         sessions.push(session_of(&text));
 
         let session = offloaded(&mut client);
         let prompt = format!("say resuming {round}");
         let (_, took) = stage.ccp(
-            POOL,
+            "prompts",
             &[
                 "followup",
                 "--session",
@@ -209,16 +280,30 @@ fn prompts(stage: &Stage, rounds: usize) {
         let session = started["sessionId"].as_str().unwrap_or_default();
         client.ask(&json!({"type": "archive", "sessionId": session}));
     }
-    show(&kinds);
+    show(&kinds, bare);
 }
 
-fn show(kinds: &Kind) {
+fn show(kinds: &Kind, bare: &Bare) {
     let base = Some(kinds.cold.median());
     times_row("claude -p, cold", &kinds.cold, None, "");
+    times_row(
+        "a warm claude alone: from paste to answer",
+        &bare.whole,
+        base,
+        "",
+    );
+    times_row("  until the service was asked", &bare.asked, base, "");
+    times_row("  idle after the last byte", &bare.idle, None, "");
     let aim = "(aim 350 ms, 0.33 x a cold claude -p)";
     times_row("start --block, fresh slot", &kinds.start, base, aim);
     times_row("  until the service was asked", &kinds.asked, base, "");
     times_row("followup --block, idle session", &kinds.followup, base, aim);
+    times_row(
+        "  from idle to the end of the command",
+        &kinds.handed_over,
+        base,
+        "",
+    );
     let aim = "(aim 100 ms)";
     times_row("idle event after the last byte", &kinds.told, None, aim);
     let aim = "(aim 1500 ms)";
@@ -265,8 +350,8 @@ fn offloaded(client: &mut Client) -> String {
 /// What a pool of eight costs while nothing happens.
 fn idle(stage: &Stage, is_quick: bool) {
     let size = if is_quick { 2 } else { 8 };
-    stage.begin(POOL, size, 1);
-    let pids = stage.pids(POOL);
+    stage.begin("idle", size, 1);
+    let pids = stage.pids("idle");
     let (daemon, hosts) = pids.split_first().expect("a daemon");
     pause(Duration::from_secs(3));
     let watched = Duration::from_secs(if is_quick { 5 } else { 30 });
@@ -297,5 +382,12 @@ fn idle(stage: &Stage, is_quick: bool) {
         / count
         / 1e3;
     value_row(&what("each host, resident"), rss, "MB", "(aim 4)");
-    stage.end(POOL);
+    let own = hosts
+        .iter()
+        .map(|pid| kilobytes(*pid, "RssAnon"))
+        .sum::<f64>()
+        / count
+        / 1e3;
+    value_row(&what("each host, its own memory"), own, "MB", "");
+    stage.end("idle");
 }

@@ -43,7 +43,7 @@ impl Machine {
                 self.alarms.insert((since.plus(archive::KEPT), id));
             }
             let session = Session::new(record, prompts.remove(&id), Status::Offloaded);
-            self.sessions.insert(id, session);
+            self.admit(session);
         }
         let hosts = known.hosts.len();
         let adopted = !known.hosts.is_empty();

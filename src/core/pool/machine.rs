@@ -9,6 +9,7 @@ use super::action::{Action, Fact};
 use super::book::Book;
 use super::event::{Event, Request, Settings};
 use super::id::{Build, SessionId, SlotId, Ticket};
+use super::query::Children;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::slot::{Slot, State};
@@ -54,6 +55,10 @@ pub struct Machine {
     pub(super) size: u32,
     pub(super) settings: Settings,
     pub(super) sessions: BTreeMap<SessionId, Session>,
+    /// Who names whom as its parent: what [`Machine::admit`] and [`Machine::expel`] keep of the sessions.
+    pub(super) children: Children,
+    /// Sessions that are to stop; those that are not any more are passed over.
+    pub(super) stopping: BTreeSet<SessionId>,
     pub(super) slots: BTreeMap<SlotId, Slot>,
     pub(super) waiters: BTreeMap<Ticket, Waiter>,
     pub(super) closings: BTreeMap<Ticket, Closing>,
@@ -94,6 +99,8 @@ impl Machine {
                 build: Build(0),
             },
             sessions: BTreeMap::new(),
+            children: Children::new(),
+            stopping: BTreeSet::new(),
             slots: BTreeMap::new(),
             waiters: BTreeMap::new(),
             closings: BTreeMap::new(),

@@ -129,7 +129,7 @@ impl Machine {
         match session.accepting.take() {
             None => return,
             Some(Accepting::New) => {
-                self.sessions.remove(&id);
+                self.expel(id);
                 if let Some(slot) = seat.and_then(|seat| self.slots.get_mut(&seat.place.slot))
                     && slot.session() == Some(id)
                 {
@@ -164,7 +164,7 @@ impl Machine {
 
     /// Whether a session's row exists in no one's eyes any more once it is written.
     pub(super) fn forget(&mut self, id: SessionId) {
-        self.sessions.remove(&id);
+        self.expel(id);
         self.mark_prompt(id);
     }
 

@@ -8,6 +8,7 @@ use super::session::Session;
 use super::slot::{Slot, State, Turn};
 use super::status::{Readiness, SlotState, Status};
 use super::view::{HealthView, Listing, SessionView, SlotView};
+use crate::core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Machine {
@@ -52,20 +53,24 @@ impl Machine {
     /// As [`Machine::resolve`].
     pub fn session(&self, reference: &str) -> Result<SessionView, Refusal> {
         let id = self.resolve(reference)?;
-        let children = self.children_by_parent();
         let mut shown = BTreeSet::new();
-        self.view(id, Some((&children, &mut shown)))
+        self.view(id, Some(&mut shown))
             .ok_or_else(|| Refusal::UnknownSession(reference.to_owned()))
+    }
+
+    /// Where the process of a session has to be started.
+    #[must_use]
+    pub fn spawn_cwd(&self, id: SessionId) -> Option<&std::path::Path> {
+        self.sessions.get(&id).map(|s| s.record.spawn_cwd.as_path())
     }
 
     /// The sessions that a client wants listed, oldest first.
     #[must_use]
     pub fn list(&self, listing: &Listing) -> Vec<SessionView> {
-        let children = self.children_by_parent();
         let parent = listing.parent.as_deref().filter(|_| !listing.all);
         let mut wanted: Vec<&Session> = match parent {
             None => self.sessions.values().filter(|s| !s.is_hidden()).collect(),
-            Some(parent) => self.below(parent, listing.tree, &children),
+            Some(parent) => self.below(parent, listing.tree),
         };
         wanted.retain(|session| {
             let status = self.status_of(session.id());
@@ -77,15 +82,15 @@ impl Machine {
             let views = wanted.iter().filter_map(|s| self.view(s.id(), None));
             return views.collect();
         }
-        self.nest(&wanted, &children)
+        self.nest(&wanted)
     }
 
     /// Sessions with their children in them; each is shown once.
-    fn nest(&self, wanted: &[&Session], children: &Children) -> Vec<SessionView> {
+    fn nest(&self, wanted: &[&Session]) -> Vec<SessionView> {
         let listed: BTreeSet<SessionId> = wanted.iter().map(|s| s.id()).collect();
         let mut inner = BTreeSet::new();
         for session in wanted {
-            for child in self.children_of(session, children) {
+            for child in self.children_of(session) {
                 if child != session.id() && listed.contains(&child) {
                     inner.insert(child);
                 }
@@ -98,7 +103,7 @@ impl Machine {
         let rings = wanted.iter().filter(|s| inner.contains(&s.id()));
         for session in tops.chain(rings) {
             if !shown.contains(&session.id()) {
-                views.extend(self.view(session.id(), Some((children, &mut shown))));
+                views.extend(self.view(session.id(), Some(&mut shown)));
             }
         }
         views.sort_by_key(|view| (view.created_at, view.id));
@@ -237,23 +242,19 @@ impl Machine {
         }
     }
 
-    fn view(
-        &self,
-        id: SessionId,
-        nested: Option<(&Children, &mut BTreeSet<SessionId>)>,
-    ) -> Option<SessionView> {
+    fn view(&self, id: SessionId, nested: Option<&mut BTreeSet<SessionId>>) -> Option<SessionView> {
         let session = self.sessions.get(&id)?;
         let record = &session.record;
         let process = self
             .slot_of(id)
             .and_then(|slot| self.slots.get(&slot)?.process.as_ref());
         let mut children = Vec::new();
-        if let Some((by_parent, shown)) = nested {
+        if let Some(shown) = nested {
             shown.insert(id);
-            for child in self.children_of(session, by_parent) {
+            for child in self.children_of(session) {
                 let archived = self.sessions.get(&child).is_none_or(Session::is_archived);
                 if !archived && !shown.contains(&child) {
-                    children.extend(self.view(child, Some((by_parent, &mut *shown))));
+                    children.extend(self.view(child, Some(&mut *shown)));
                 }
             }
         }
@@ -282,41 +283,56 @@ impl Machine {
 }
 
 /// Sessions by what they name as their parent, oldest first.
-pub(super) type Children = BTreeMap<String, Vec<SessionId>>;
+pub(super) type Children = BTreeMap<String, BTreeSet<(Timestamp, SessionId)>>;
 
 impl Machine {
-    pub(super) fn children_by_parent(&self) -> Children {
-        let mut sessions: Vec<&Session> =
-            self.sessions.values().filter(|s| !s.is_hidden()).collect();
-        sessions.sort_by_key(|session| (session.record.created_at, session.id()));
-        let mut children = Children::new();
-        for session in sessions {
-            if !session.record.parent.is_empty() {
-                let list = children.entry(session.record.parent.clone()).or_default();
-                list.push(session.id());
+    /// Takes a session in.
+    pub(super) fn admit(&mut self, session: Session) {
+        let (id, record) = (session.id(), &session.record);
+        if !record.parent.is_empty() {
+            let children = self.children.entry(record.parent.clone()).or_default();
+            children.insert((record.created_at, id));
+        }
+        self.sessions.insert(id, session);
+    }
+
+    /// Forgets a session.
+    pub(super) fn expel(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.sessions.remove(&id)?;
+        let record = &session.record;
+        if let Some(children) = self.children.get_mut(&record.parent) {
+            children.remove(&(record.created_at, id));
+            if children.is_empty() {
+                self.children.remove(&record.parent);
             }
         }
-        children
+        Some(session)
+    }
+
+    /// Those who name this very word as their parent, oldest first.
+    fn named_as_parent(&self, parent: &str) -> impl Iterator<Item = SessionId> {
+        let children = self.children.get(parent).into_iter().flatten();
+        let visible = |id: &SessionId| self.sessions.get(id).is_some_and(|s| !s.is_hidden());
+        children.map(|(_, id)| *id).filter(visible)
     }
 
     /// Those who name this session, by its id or by claude's, as their parent.
-    fn children_of(&self, session: &Session, children: &Children) -> Vec<SessionId> {
-        let by_id = children.get(&session.id().to_string());
+    fn children_of(&self, session: &Session) -> Vec<SessionId> {
+        if self.children.is_empty() {
+            return Vec::new();
+        }
         let uuid = session.record.uuid.as_ref();
-        let by_uuid = uuid.and_then(|uuid| children.get(uuid.as_str()));
-        let mut found: Vec<SessionId> = by_id
-            .into_iter()
-            .chain(by_uuid)
-            .flatten()
-            .copied()
-            .collect();
+        let by_uuid = uuid.map(|uuid| self.named_as_parent(uuid.as_str()));
+        let id = session.id().to_string();
+        let by_id = self.named_as_parent(&id);
+        let mut found: Vec<SessionId> = by_id.chain(by_uuid.into_iter().flatten()).collect();
         found.sort_by_key(|id| self.sessions.get(id).map(|s| (s.record.created_at, *id)));
         found.dedup();
         found
     }
 
     /// The children of any word, and theirs when asked for.
-    fn below(&self, parent: &str, tree: bool, children: &Children) -> Vec<&Session> {
+    fn below(&self, parent: &str, tree: bool) -> Vec<&Session> {
         // A session may be named by its id or by claude's; its children may use the other one.
         let named = self.sessions.values().find(|session| {
             session.id().to_string() == parent
@@ -327,8 +343,8 @@ impl Machine {
                     .is_some_and(|u| u.as_str() == parent)
         });
         let mut open = match named {
-            Some(session) => self.children_of(session, children),
-            None => children.get(parent).cloned().unwrap_or_default(),
+            Some(session) => self.children_of(session),
+            None => self.named_as_parent(parent).collect(),
         };
         let mut found = BTreeSet::new();
         while let Some(id) = open.pop() {
@@ -336,7 +352,7 @@ impl Machine {
                 continue;
             }
             if let Some(session) = self.sessions.get(&id) {
-                open.extend(self.children_of(session, children));
+                open.extend(self.children_of(session));
             }
         }
         found
@@ -347,8 +363,7 @@ impl Machine {
 
     /// Everything below a session that is not archived, itself left out.
     pub(super) fn descendants(&self, id: SessionId) -> Vec<SessionId> {
-        let children = self.children_by_parent();
-        let mut found = self.below(&id.to_string(), true, &children);
+        let mut found = self.below(&id.to_string(), true);
         found.retain(|session| session.id() != id && !session.is_archived());
         found.iter().map(|session| session.id()).collect()
     }

@@ -38,7 +38,7 @@ impl Machine {
         let prompt = new.prompt.map(|text| self.prompt_record(new.id, text));
         let mut session = Session::new(record, prompt, Status::Queued);
         session.accepting = Some(Accepting::New);
-        self.sessions.insert(new.id, session);
+        self.admit(session);
         self.mark_prompt(new.id);
         self.book.owe(ticket, Owed::Started(new.id));
     }

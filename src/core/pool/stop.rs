@@ -46,15 +46,18 @@ impl Machine {
                 look_at: now,
             });
             stopping.purposes.push(purpose);
+            self.stopping.insert(id);
         }
         self.touch(id);
     }
 
     /// Sessions that were to stop and have, or will not; whether there were any.
     pub(super) fn resolve_stops(&mut self) -> bool {
-        let stops =
-            |s: &super::session::Session| s.stopping.as_ref().map(|stop| (s.id(), stop.until));
-        let stopping: Vec<_> = self.sessions.values().filter_map(stops).collect();
+        let sessions = &self.sessions;
+        let until = |id: &SessionId| Some(sessions.get(id)?.stopping.as_ref()?.until);
+        self.stopping.retain(|id| until(id).is_some());
+        let stops = |id: &SessionId| Some((*id, until(id)?));
+        let stopping: Vec<_> = self.stopping.iter().filter_map(stops).collect();
         let mut moved = false;
         for (id, until) in stopping {
             if self.status_of(id) == Status::Queued {
@@ -102,7 +105,7 @@ impl Machine {
 
     /// A session that never was in a slot goes as if it had never been.
     fn delete_unborn(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.remove(&id) else {
+        let Some(session) = self.expel(id) else {
             return;
         };
         self.mark_prompt(id);

@@ -32,7 +32,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 /// How often claudes' own files are looked at, should the system forget to say that they changed.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The same while a directory cannot be watched.
+const LOOK_UNWATCHED: Duration = Duration::from_millis(300);
 /// How often it is looked whether claude or the configuration was replaced.
 const SETTINGS_AGAIN: Duration = Duration::from_secs(30);
 /// How often it is looked which clients hung up before they were answered.
@@ -150,7 +152,7 @@ impl Pool {
             if self.machine.next_deadline().is_some_and(|at| at <= now) {
                 self.tell_machine(Happened::Tick);
             }
-            if !self.processes.is_empty() && self.looked_at.elapsed() >= LOOK_AGAIN {
+            if !self.processes.is_empty() && self.looked_at.elapsed() >= self.look_again() {
                 self.look_at_all();
             }
             if self.settings_at.elapsed() >= SETTINGS_AGAIN {
@@ -173,10 +175,19 @@ impl Pool {
         }
     }
 
+    fn look_again(&self) -> Duration {
+        let mut all = self.processes.values();
+        if all.all(|p| self.watcher.watches(p.origin.registry().dir())) {
+            LOOK_AGAIN
+        } else {
+            LOOK_UNWATCHED
+        }
+    }
+
     fn sleep(&self) -> Duration {
         let now = clock::now();
         let deadline = self.machine.next_deadline().map(|at| at.since(now));
-        let look = (!self.processes.is_empty()).then(|| left(self.looked_at, LOOK_AGAIN));
+        let look = (!self.processes.is_empty()).then(|| left(self.looked_at, self.look_again()));
         let settings = left(self.settings_at, SETTINGS_AGAIN);
         let clients = (!self.owed.is_empty()).then(|| left(self.clients_at, CLIENTS_AGAIN));
         [deadline, look, clients, Some(settings), Some(LONGEST_SLEEP)]
@@ -255,8 +266,8 @@ impl Pool {
 
     /// Where a session's conversation began.
     pub(super) fn spawn_cwd(&self, session: SessionId) -> PathBuf {
-        let view = self.machine.session(&session.to_string());
-        view.map(|view| view.spawn_cwd).unwrap_or_default()
+        let cwd = self.machine.spawn_cwd(session);
+        cwd.map(PathBuf::from).unwrap_or_default()
     }
 
     /// The process that a session is in.

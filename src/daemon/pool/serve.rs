@@ -39,7 +39,7 @@ const MAX_EVENTS: usize = 8_192;
 /// Writes that wait for the disk at most; the machine never has more than one under way.
 const MAX_JOBS: usize = 1_024;
 /// How often the socket's path is looked at: whoever unlinks it finds it again within a tenth of a second.
-const LOOK_AT_SOCKET: Duration = Duration::from_millis(50);
+const LOOK_AT_SOCKET: Duration = Duration::from_millis(80);
 /// How often the owner of a test's daemon is looked for.
 const LOOK_AT_OWNER: Duration = Duration::from_secs(1);
 /// How long an end waits for the threads.

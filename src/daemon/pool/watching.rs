@@ -12,6 +12,8 @@ use std::sync::mpsc::SyncSender;
 pub(super) struct Watcher {
     system: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    /// The same, as it was asked for.
+    named: BTreeSet<PathBuf>,
     /// The system does not watch these: that was logged.
     refused: BTreeSet<PathBuf>,
     log: Log,
@@ -38,6 +40,7 @@ impl Watcher {
         Self {
             system: system.ok(),
             watched: BTreeSet::new(),
+            named: BTreeSet::new(),
             refused: BTreeSet::new(),
             log,
         }
@@ -48,15 +51,21 @@ impl Watcher {
         let Some(system) = &mut self.system else {
             return;
         };
+        if self.named.contains(dir) {
+            return;
+        }
         let Ok(real) = std::fs::canonicalize(dir) else {
             return;
         };
+        // Several accounts may lead to the same one.
         if self.watched.contains(&real) {
+            self.named.insert(dir.to_owned());
             return;
         }
         match system.watch(&real, RecursiveMode::NonRecursive) {
             Ok(()) => {
                 self.watched.insert(real);
+                self.named.insert(dir.to_owned());
             }
             Err(error) => {
                 if self.refused.insert(real) {
@@ -65,5 +74,10 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    /// Whether this directory is watched.
+    pub(super) fn watches(&self, dir: &Path) -> bool {
+        self.named.contains(dir)
     }
 }

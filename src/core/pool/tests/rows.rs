@@ -536,7 +536,9 @@ fn children_are_shown_once_and_rings_are_cut() {
         let parent = pool.id(parent);
         let id = pool.names[child];
         let machine = pool.world.machine.as_mut().expect("a daemon runs");
-        machine.sessions.get_mut(&id).expect("there").record.parent = parent;
+        let mut session = machine.expel(id).expect("there");
+        session.record.parent = parent;
+        machine.admit(session);
     }
     let nested = Listing {
         nested: true,
