@@ -67,10 +67,17 @@ fn report(context: &Context) {
         refresh::take_in(context);
     }
     if let Some(advice) = advice::after_limit(&context.home, account, until, context.now) {
-        let line = json!({"systemMessage": advice}).to_string();
+        let line = json!({"terminalSequence": notification(&advice)}).to_string();
         // claude may have ended meanwhile.
         let _ = writeln!(std::io::stdout(), "{line}");
     }
+}
+
+/// The sequence by which a terminal notifies the person (OSC 9). It is the one thing of this event's hooks that claude
+/// passes on: messages, output and errors of theirs are shown nowhere, and they have no terminal (2.1.329).
+fn notification(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("\u{1b}]9;{text}\u{7}")
 }
 
 /// Until when the plan's limit refuses, where that is why the turn failed. The hook's own input names the reset in words
@@ -179,6 +186,11 @@ mod tests {
         let found = limited_until(input.to_string().as_bytes());
         let expected = expected.map(|s| Timestamp::from_unix_ms(s * 1000));
         assert_eq!(found, expected, "{error} {limits}");
+    }
+
+    #[test]
+    fn a_notification_is_one_sequence() {
+        assert_eq!(notification("a\u{7}\u{1b}]0;b"), "\u{1b}]9;a]0;b\u{7}");
     }
 
     #[test]

@@ -225,7 +225,7 @@ fn a_turn_that_fails_on_the_limit_is_reported_with_the_way_on() {
     let output = fails(&pool, &pool.account_dir(1), &transcript);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let said = said["systemMessage"].as_str().expect("a message");
+    let said = said["terminalSequence"].as_str().expect("a notification");
     assert!(
         said.contains("label1") && said.contains("`ccp continue`") && said.contains("label2"),
         "{said}"
@@ -235,4 +235,34 @@ fn a_turn_that_fails_on_the_limit_is_reported_with_the_way_on() {
     let report: Value = serde_json::from_slice(&fs::read(letter).expect("reads")).expect("JSON");
     assert_eq!(report["account"], 1);
     assert_eq!(report["limited_until_ms"], until * 1000);
+}
+
+#[test]
+fn the_status_line_says_near_the_limit_where_to_go_on() {
+    let pool = Pool::new(&[(50.0, 10.0), (22.0, 46.0), (90.0, 10.0)]);
+    let line = |dir: &Path, used: f64, minutes: i64| {
+        let resets_at = clock::now().unix_ms() / 1000 + minutes * 60;
+        let limits = json!({"five_hour": {"used_percentage": used, "resets_at": resets_at}});
+        let mut command = pool.command(CCP);
+        command
+            .arg("statusline")
+            .env("CLAUDE_CONFIG_DIR", dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let input = child.stdin.take().expect("piped");
+        serde_json::to_writer(input, &json!({"rate_limits": limits})).expect("writes");
+        let output = child.wait_with_output().expect("ends");
+        String::from_utf8(output.stdout).expect("is text")
+    };
+    let own = pool.account_dir(1);
+    let advice = "`ccp continue` goes on as label2";
+    assert_eq!(
+        line(&own, 95.0, 90),
+        format!("label1 · 5h 95% · {advice}\n")
+    );
+    assert_eq!(line(&own, 94.0, 90), "label1 · 5h 94%\n");
+    // The reset is near.
+    assert_eq!(line(&own, 100.0, 20), "label1 · 5h 100%\n");
+    assert_eq!(line(&pool.base.dir, 100.0, 90), "5h 100%\n");
 }

@@ -1,10 +1,12 @@
 //! A conversation that ran into the plan's limit goes on under another account, with the real client.
 
-use super::stage::{Stage, json_of};
+use super::stage::{BOUND, Stage, json_of};
 use super::terminal::Terminal;
 use crate::support::CCP;
+use ccp::adapters::files::pause;
 use ccp_standin::service::{Endpoint, Fault};
 use std::fs;
+use std::time::{Duration, Instant};
 
 const ID: &str = "11111111-2222-4333-8444-555555555555";
 
@@ -60,12 +62,29 @@ fn a_turn_that_fails_on_the_limit_is_known_at_once_and_says_where_to_go_on() {
     stage.ccp(&["statusline", "install", "-y"]).good();
     let service = &stage.standin.service;
     let terminal = Terminal::start(&stage, &format!("CCP_ACCOUNT=first {CCP} run"));
+    let raw = stage.home.path().join("raw");
+    terminal.tmux(&["pipe-pane", "-o", &format!("cat > '{}'", raw.display())]);
     terminal.wait_for_idle();
     service.set_fault("first", Endpoint::Messages, Fault::PlanLimit);
     terminal.prompt("too much");
-    let screen = terminal.wait("advice", |s| s.contains("ccp continue"));
-    eprintln!("{screen}");
-    assert!(stage.status_of("first", false)["limited_until"].is_string());
+    terminal.wait("limit", |s| s.contains("Usage limit reached"));
+    let shown = Instant::now();
+    let snapshot = stage.home.path().join(".cc-pool/snapshot.json");
+    let is_known = || json_of(&snapshot)["accounts"][0]["limited_until_ms"].is_number();
+    while !is_known() {
+        assert!(shown.elapsed() < BOUND, "launches do not know of the limit");
+        pause(Duration::from_millis(10));
+    }
+    terminal.wait("advice", |s| s.contains("`ccp continue` goes on as second"));
+    // What claude shows of such a hook: a notification of the terminal, and nothing else.
+    terminal.wait("notification", |_| {
+        let written = fs::read(&raw).unwrap_or_default();
+        let written = String::from_utf8_lossy(&written);
+        let notified = written.split("\u{1b}]9;").skip(1);
+        let mut notified = notified.filter_map(|rest| rest.split_once('\u{7}'));
+        notified
+            .any(|(text, _)| text.contains("first is at its limit") && text.ends_with("as second"))
+    });
     let settings = json_of(&stage.base().join("settings.json"));
     assert!(settings["hooks"]["SessionStart"].is_array(), "{settings:#}");
 }
