@@ -35,7 +35,8 @@ fn converse(pool: &Pool, cwd: &Path, session: &str, age: u64, prompts: &[&str]) 
     fs::create_dir_all(path.parent().expect("has one")).expect("creates");
     put(&path, text.as_bytes());
     let file = fs::File::options().append(true).open(&path).expect("opens");
-    let at = SystemTime::now() - Duration::from_secs(age);
+    let now = u64::try_from(clock::now().unix_ms()).expect("after 1970");
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(now) - Duration::from_secs(age);
     file.set_modified(at).expect("sets");
     path
 }
