@@ -102,6 +102,17 @@ impl Registry {
             .collect()
     }
 
+    /// The living processes of any kind that may write to this conversation: those without a terminal are among them.
+    #[must_use]
+    pub fn writers(&self, session: &str) -> Vec<u32> {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| Self::pid_of(&entry.path()));
+        pids.filter_map(|pid| self.load(pid).ok().flatten())
+            .filter(|file| file.session.as_deref() == Some(session))
+            .map(|file| file.pid)
+            .collect()
+    }
+
     /// The living processes that have this conversation open.
     #[must_use]
     pub fn holders(&self, session: &str) -> Vec<u32> {

@@ -3,11 +3,12 @@
 //!
 //! claude appends while we read. A file that shrinks meanwhile is read anew; bytes that are no UTF-8 are shown as such.
 
-use crate::core::transcript::{self, Capture, LastTurn, LastTurnReader, Wanted};
+use crate::core::transcript::{self, Capture, LastTurn, LastTurnReader, OpeningReader, Wanted};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The first block from the end; it holds the last turn of most sessions. Each next one is twice as long.
 const FIRST_BLOCK: usize = 64 * 1024;
@@ -16,6 +17,8 @@ const LAST_BLOCK: usize = 1024 * 1024;
 pub const MAX_LINE_BYTES: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 /// A longer answer is refused: a reply is one line in the memory of both sides.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// How far a beginning is looked for. What claude notes before the first prompt has some hundred kilobytes.
+const OPENING_BYTES: u64 = 8 * 1024 * 1024;
 /// How often a file that shrinks under our hands is begun anew.
 const ATTEMPTS: u32 = 3;
 
@@ -56,6 +59,75 @@ pub fn find(config_dir: &Path, session: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// A transcript of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The id of its session.
+    pub session: String,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
+
+/// The transcripts among which those of sessions are that began in `cwd`, a real path; newest first. Directories of
+/// similar names share a place, so that [`opening`] has to tell which one a transcript is of.
+///
+/// # Errors
+/// When they cannot be listed. A directory where claude never ran has none.
+pub fn list(config_dir: &Path, cwd: &Path) -> Result<Vec<Listed>, TranscriptError> {
+    let any = path_of(config_dir, cwd, "any");
+    let dir = any.parent().unwrap_or(config_dir);
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed(dir, source)),
+    };
+    let listed = |entry: std::fs::DirEntry| {
+        let path = entry.path();
+        let name = path.file_name()?.to_str()?;
+        let session = name.strip_suffix(".jsonl").filter(|id| is_session_id(id))?;
+        let metadata = std::fs::metadata(&path).ok().filter(|m| m.is_file())?;
+        Some(Listed {
+            session: session.to_owned(),
+            modified: metadata.modified().ok()?,
+            path,
+        })
+    };
+    let mut found: Vec<Listed> = entries.flatten().filter_map(listed).collect();
+    found.sort_by(|a, b| (b.modified, &b.session).cmp(&(a.modified, &a.session)));
+    Ok(found)
+}
+
+/// Whether this is a UUID as claude writes it: the transcripts of its own helpers have other names.
+fn is_session_id(name: &str) -> bool {
+    let is_dash = |index| matches!(index, 8 | 13 | 18 | 23);
+    let fits = |(index, byte): (usize, u8)| {
+        if is_dash(index) {
+            byte == b'-'
+        } else {
+            byte.is_ascii_hexdigit()
+        }
+    };
+    name.len() == 36 && name.bytes().enumerate().all(fits)
+}
+
+/// How the conversation began, as far as the first megabytes tell.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn opening(path: &Path) -> Result<OpeningReader, TranscriptError> {
+    let read = || -> io::Result<OpeningReader> {
+        let mut reader = OpeningReader::default();
+        let mut lines =
+            BufReader::with_capacity(FIRST_BLOCK, File::open(path)?.take(OPENING_BYTES));
+        let mut line = Vec::new();
+        while read_line(&mut lines, &mut line)? && reader.take(&line) {}
+        Ok(reader)
+    };
+    read().map_err(|source| failed(path, source))
+}
+
 /// How many bytes it has; 0 for one that is not there. Noted before a prompt is typed.
 ///
 /// # Errors
@@ -94,6 +166,18 @@ pub fn capture(path: &Path, wanted: Wanted) -> Result<String, TranscriptError> {
 pub fn last_turn(path: &Path) -> Result<LastTurn, TranscriptError> {
     let reader = backwards(path, LastTurnReader::default, LastTurnReader::take)?;
     Ok(reader.map(LastTurnReader::finish).unwrap_or_default())
+}
+
+/// The organisation whose credential the conversation used last; none when claude did not write it down.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn last_organization(path: &Path) -> Result<Option<String>, TranscriptError> {
+    let take = |found: &mut Option<String>, line: &[u8]| {
+        *found = transcript::organization_in(line);
+        found.is_none()
+    };
+    Ok(backwards(path, || None, take)?.flatten())
 }
 
 /// Whether a prompt that was typed as `typed` was written down beyond `offset`. A file that has become shorter than that
@@ -322,6 +406,50 @@ mod tests {
             result.map_err(|e| e.kind()),
             Err(io::ErrorKind::UnexpectedEof)
         );
+    }
+
+    #[test]
+    fn the_transcripts_of_a_directory_are_listed_newest_first() {
+        let home = tempfile::tempdir().expect("a directory");
+        let cwd = Path::new("/srv/w.3");
+        assert_eq!(list(home.path(), cwd).expect("none"), []);
+        let ids = [
+            "11111111-2222-4333-8444-555555555555",
+            "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee",
+        ];
+        let dir = home.path().join("projects/-srv-w-3");
+        std::fs::create_dir_all(dir.join(format!("{}.jsonl", ids[0].replace('1', "2"))))
+            .expect("makes a directory of such a name");
+        for (age, id) in (1..).zip(ids) {
+            let mut file = File::create(path_of(home.path(), cwd, id)).expect("creates");
+            let prompt = turn("first", "x") + &turn("second", "y");
+            file.write_all(prompt.as_bytes()).expect("writes");
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age * 100);
+            file.set_modified(at).expect("sets");
+        }
+        for other in ["agent-12.jsonl", "notes.txt", "11111111-2222.jsonl"] {
+            File::create(dir.join(other)).expect("creates");
+        }
+        let found = list(home.path(), cwd).expect("lists");
+        let names: Vec<_> = found.iter().map(|l| l.session.as_str()).collect();
+        assert_eq!(names, [ids[1], ids[0]]);
+        let opening = opening(&found[0].path).expect("reads");
+        assert_eq!((opening.prompt(), opening.cwd()), (Some("first"), None));
+    }
+
+    #[test]
+    fn the_credential_that_was_used_last_is_found() {
+        let changed = |organization: &str| {
+            format!(
+                r#"{{"type":"attachment","attachment":{{"type":"credential_org","organizationUuid":"{organization}"}}}}"#
+            ) + "\n"
+        };
+        let (_home, path) = file(turn("credential_org", "x").as_bytes());
+        assert_eq!(last_organization(&path).expect("reads"), None);
+        let text = changed("a") + &turn("one", "x") + &changed("b") + &turn("two", "y");
+        let (_home, path) = file(text.as_bytes());
+        let found = last_organization(&path).expect("reads");
+        assert_eq!(found.as_deref(), Some("b"));
     }
 
     #[test]

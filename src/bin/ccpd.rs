@@ -1,7 +1,8 @@
 //! `ccpd`: every command, the launcher's included, so that one executable can do all of it.
 #![no_main]
 
-use ccp::cli;
+use ccp::cli::{self, End};
+use ccp::contract::exit;
 use ccp::launch::{Arguments, Environment, try_launch};
 use std::ffi::{c_char, c_int};
 
@@ -13,6 +14,12 @@ use std::ffi::{c_char, c_int};
 pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: this function's own promise, passed on.
     let arguments = unsafe { Arguments::new(argc, argv) };
-    let launched = try_launch(&arguments, &Environment::read());
-    c_int::from(launched.unwrap_or_else(cli::main))
+    let environment = Environment::read();
+    let launched = try_launch(&arguments, &environment);
+    c_int::from(launched.unwrap_or_else(|| match cli::main() {
+        End::Code(code) => code,
+        End::Launch(words) => {
+            try_launch(&Arguments::made_of(words), &environment).unwrap_or(exit::FAILURE)
+        }
+    }))
 }

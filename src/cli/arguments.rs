@@ -31,6 +31,18 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Go on with the last conversation of this directory, on the emptiest account.
+    ///
+    /// For a session that ran into its limit: the conversation goes on under another account, with everything said so far.
+    /// Refused while it is still open elsewhere.
+    Continue {
+        /// Choose among the last conversations of this directory; has to come first.
+        #[arg(long)]
+        pick: bool,
+        /// claude's own arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Print the config directory of the emptiest account: `CLAUDE_CONFIG_DIR=$(ccp select) claude`.
     Select(Select),
     /// Print export lines for a shell.
@@ -87,6 +99,12 @@ pub enum Command {
     Daemon(Daemon),
     /// Tee the usage that a session's status line carries, and print a line of it.
     Statusline(Statusline),
+    /// Let sessions report it at once when a turn fails on the plan's limit.
+    Hooks {
+        /// What to do with the hook.
+        #[command(subcommand)]
+        action: HooksAction,
+    },
     /// Make `claude` mean `ccp run` in your shells.
     Alias {
         /// What to do with the alias.
@@ -345,6 +363,26 @@ pub enum StatuslineAction {
         #[arg(long, short)]
         yes: bool,
     },
+}
+
+/// `ccp hooks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum HooksAction {
+    /// Put ccp's hook into your settings, beside your own.
+    Install {
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Take it out again.
+    Remove {
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// What claude runs.
+    #[command(hide = true)]
+    Report,
 }
 
 /// `ccp alias`.

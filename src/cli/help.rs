@@ -177,8 +177,8 @@ Where such a path is too long for a socket, a short link to the directory is in 
 Logins are where Claude Code puts them: .credentials.json in the account's directory on Linux, the Keychain on macOS.
 ~/.claude and ~/.claude.json are yours: ccp links to what is in them and never moves them.
 
-Outside CCP_HOME, only on request: one line in a shell's start-up file (`ccp alias`), the status line in your settings
-(`ccp statusline`), a unit or LaunchAgent (`ccp service`), a skill in your configuration and two links beside ccp or in
+Outside CCP_HOME, only on request: one line in a shell's start-up file (`ccp alias`), the status line and a hook in your
+settings (`ccp statusline`, `ccp hooks`), a unit or LaunchAgent (`ccp service`), a skill in your configuration and two links beside ccp or in
 ~/.local/bin (`ccp pool install`). Each has its `remove` or `uninstall`, and `ccp service uninstall --purge` does them all.
 "
     .to_owned()

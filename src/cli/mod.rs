@@ -10,12 +10,14 @@ pub mod claude;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod continuing;
 pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod env;
 pub mod failure;
 pub mod help;
+pub mod hooks;
 pub mod host;
 pub mod init;
 pub mod list;
@@ -35,6 +37,8 @@ pub mod reserve;
 pub mod select;
 pub mod service;
 pub mod sessions;
+mod settings_file;
+mod settings_text;
 pub mod sign_in;
 pub mod status;
 pub mod statusline;
@@ -46,14 +50,33 @@ use arguments::{Command, CommandLine};
 use clap::Parser as _;
 use context::Context;
 use failure::{Failure, Outcome};
+use std::ffi::CString;
 use std::io::Write as _;
 
-/// Runs the command that the process was given; the result is the exit code.
+/// How a command line ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With this exit code.
+    Code(u8),
+    /// The launcher goes on with this command line, program name included.
+    Launch(Vec<CString>),
+}
+
+/// Runs the command that the process was given.
 #[must_use]
-pub fn main() -> u8 {
+pub fn main() -> End {
     if let Some(code) = host::early() {
-        return code;
+        return End::Code(code);
     }
+    match continuing::words(std::env::args_os()) {
+        Some(Ok(words)) => End::Launch(words),
+        Some(Err(failure)) => End::Code(failure.tell()),
+        None => End::Code(command()),
+    }
+}
+
+/// Runs any other command; the result is the exit code.
+fn command() -> u8 {
     let outcome = match pool::called(std::env::args_os().collect()) {
         pool::Called::Client(Ok(pool)) => pool::run(&pool),
         // The exit codes of a pool's client are 0 and 1.
@@ -110,12 +133,15 @@ fn dispatch(command: Option<Command>) -> Outcome {
         Some(Command::Alias { action }) => alias::run(action, &context()?.user_home),
         Some(Command::Completions { shell }) => completions::run(shell),
         Some(Command::Config { action }) => config::run(&context()?, action.as_ref()),
+        // Asked for help alone: `continuing::words` answered everything else.
+        Some(Command::Continue { .. }) => help::run(Some("continue")),
         Some(Command::Daemon(arguments)) => daemon::run(&context()?, &arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments.real),
         Some(Command::DemoClient { arguments }) => Ok(demo::stand_in(&arguments)),
         Some(Command::Doctor(arguments)) => doctor::run(&context()?, &arguments),
         Some(Command::Env(arguments)) => env::run(&context()?, &arguments),
         Some(Command::Help { topic }) => help::run(topic.as_deref()),
+        Some(Command::Hooks { action }) => hooks::run(&context()?, action),
         Some(Command::Init(arguments)) => init::run(&context()?, &arguments),
         Some(Command::Login(arguments)) => login::run(&context()?, &arguments),
         Some(Command::List { json }) => list::run(&context()?, json),

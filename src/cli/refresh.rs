@@ -50,6 +50,17 @@ pub fn sample(
     Ok(attempt(context, store, which, patience)??)
 }
 
+/// What was handed in reaches launches at once. Where that fails, the next command takes it in.
+pub fn take_in(context: &Context) {
+    let waiting = std::fs::read_dir(context.home.inbox()).is_ok_and(|mut d| d.next().is_some());
+    if !waiting {
+        return;
+    }
+    if let Ok(Some(mut store)) = context.existing_store() {
+        let _ = sample(context, &mut store, Which::Nobody, Duration::ZERO);
+    }
+}
+
 /// Samples every account, for a screen that shows the result itself.
 pub fn sample_all(context: &Context) -> Result<(), Failure> {
     if by_daemon(context, Wanted::All).is_some() {

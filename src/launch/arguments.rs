@@ -1,7 +1,7 @@
 //! The command line, as the kernel gave it. Looked at by hand: a parser costs more than the whole launch.
 
 use super::text;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 
 /// What the launcher is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,18 +43,21 @@ impl Arguments {
         Self { pointers }
     }
 
-    /// Arguments made by a test; they live until the process ends.
-    #[cfg(test)]
-    pub(crate) fn of(arguments: &[&[u8]]) -> Self {
-        let leak = |bytes: &&[u8]| {
-            std::ffi::CString::new(*bytes)
-                .expect("no NUL inside")
-                .into_raw()
-                .cast_const()
-        };
-        let mut pointers: Vec<*const c_char> = arguments.iter().map(leak).collect();
+    /// Arguments that a command put together, program name included. They live until the process ends, as those that the
+    /// kernel gives do.
+    #[must_use]
+    pub fn made_of(words: Vec<CString>) -> Self {
+        let leak = |word: CString| word.into_raw().cast_const();
+        let mut pointers: Vec<*const c_char> = words.into_iter().map(leak).collect();
         pointers.push(std::ptr::null());
         Self { pointers }
+    }
+
+    /// The same for a test.
+    #[cfg(test)]
+    pub(crate) fn of(arguments: &[&[u8]]) -> Self {
+        let word = |bytes: &&[u8]| CString::new(*bytes).expect("no NUL inside");
+        Self::made_of(arguments.iter().map(word).collect())
     }
 
     /// How many there are, program name included.

@@ -2,6 +2,7 @@
 
 mod agent;
 mod claude_api;
+mod continuing;
 mod daemon;
 mod doctor;
 mod exec;

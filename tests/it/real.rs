@@ -1,5 +1,6 @@
 //! The product with the real Claude Code, against a stand-in of its service.
 
+mod continuing;
 mod pool_tools;
 mod pooled;
 mod renewing;

@@ -8,7 +8,7 @@ use super::super::background;
 use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::prompt::{Prompt, nobody_to_ask};
-use super::super::{pool_skill, remove, sessions, statusline};
+use super::super::{hooks, pool_skill, remove, sessions, statusline};
 use crate::adapters::clock;
 use crate::adapters::files::Lock;
 use crate::adapters::overlay::{remove_entry, remove_trash};
@@ -89,6 +89,12 @@ fn take_out_of_files(context: &Context) -> Result<(), Failure> {
         statusline::command::run(context, &arguments).map_err(|failure| {
             failure.hint("put your status line in order, then run the same command again; no account was removed")
         })?;
+    }
+    // Nothing of ours has to be in those settings for it to fail: without ccp the hook does nothing.
+    match hooks::install::is_installed(&context.base()?.settings()) {
+        Ok(true) => drop(hooks::take_out(context)?),
+        Ok(false) => {}
+        Err(error) => eprintln!("warning: {error}; a hook of ccp in it does nothing any more"),
     }
     pool_skill::uninstall(context)?;
     Ok(())

@@ -7,10 +7,8 @@ use super::super::prompt::Prompt;
 use super::super::refresh;
 use super::{Surroundings, install};
 use crate::contract::{exit, vars};
-use crate::daemon::refresh::Which;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::time::Duration;
 
 /// Runs `ccp statusline` and what follows it.
 pub fn run(context: &Context, arguments: &Statusline) -> Outcome {
@@ -33,19 +31,8 @@ fn tee(context: &Context, wrap: Option<&str>) -> Outcome {
     };
     let code = super::run(&surroundings, std::io::stdin(), std::io::stdout())
         .map_err(|e| Failure::new(format!("cannot pass the status line on: {e}")))?;
-    take_in(context);
+    refresh::take_in(context);
     Ok(code)
-}
-
-/// What was handed in reaches launches at once. Where that fails, the next command takes it in.
-fn take_in(context: &Context) {
-    let waiting = std::fs::read_dir(context.home.inbox()).is_ok_and(|mut d| d.next().is_some());
-    if !waiting {
-        return;
-    }
-    if let Ok(Some(mut store)) = context.existing_store() {
-        let _ = refresh::sample(context, &mut store, Which::Nobody, Duration::ZERO);
-    }
 }
 
 fn put_in(context: &Context, yes: bool) -> Outcome {

@@ -1,13 +1,12 @@
 //! Putting `ccp statusline` into the base's `settings.json`, and taking it out again exactly as it was. The person's own
 //! status line goes on working, also when ccp is gone.
 
-use super::settings_text::Members;
+use super::super::settings_file::{SettingsFile, SettingsFileError, at};
+use super::super::settings_text::Members;
 use crate::adapters::files::{PRIVATE_FILE, replace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The member of the settings.
@@ -27,20 +26,9 @@ pub enum Done {
 /// Why the settings were left alone.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// The file system refused.
-    #[error("cannot change {}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Not one JSON object, so nothing can be changed in it without harm.
-    #[error("{} is not a JSON object, so it is left alone", path.display())]
-    NotJson {
-        /// Which.
-        path: PathBuf,
-    },
+    /// The file cannot be changed, or not without harm.
+    #[error(transparent)]
+    Settings(#[from] SettingsFileError),
     /// A status line of a kind that cannot be wrapped.
     #[error("the status line in {} is no command, so it is left alone", path.display())]
     NoCommand {
@@ -71,8 +59,8 @@ pub fn install(
     record: &Path,
     confirm: impl FnOnce(&str) -> bool,
 ) -> Result<Done, InstallError> {
-    let target = Target::load(settings)?;
-    let members = target.members()?;
+    let target = SettingsFile::load(settings)?;
+    let members = target.members(MEMBER)?;
     let current = members.get(MEMBER);
     if kept(record).is_some_and(|kept| Some(kept.installed.as_str()) == current) {
         return Ok(Done::Nothing);
@@ -117,8 +105,8 @@ pub fn remove(settings: &Path, record: &Path) -> Result<Done, InstallError> {
     let Some(kept) = kept(record) else {
         return Ok(Done::Nothing);
     };
-    let target = Target::load(settings)?;
-    let members = target.members()?;
+    let target = SettingsFile::load(settings)?;
+    let members = target.members(MEMBER)?;
     let done = match members.get(MEMBER) {
         Some(current) if current == kept.installed => {
             target.write(&match &kept.original {
@@ -159,56 +147,6 @@ fn guarded(own: Option<&str>) -> String {
     }
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> InstallError {
-    let path = path.to_owned();
-    move |source| InstallError::File { path, source }
-}
-
-/// The settings file behind whatever links lead to it.
-struct Target {
-    path: PathBuf,
-    text: String,
-    mode: u32,
-}
-
-impl Target {
-    fn load(settings: &Path) -> Result<Self, InstallError> {
-        let path = match fs::canonicalize(settings) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if fs::symlink_metadata(settings).is_ok() {
-                    // A link to nowhere: writing there would surprise.
-                    return Err(at(settings)(error));
-                }
-                return Ok(Self {
-                    path: settings.to_owned(),
-                    text: "{}\n".to_owned(),
-                    mode: PRIVATE_FILE,
-                });
-            }
-            path => path.map_err(at(settings))?,
-        };
-        let mode = fs::metadata(&path).map_err(at(&path))?.permissions().mode() & 0o7777;
-        let text = fs::read(&path).map_err(at(&path))?;
-        let not_json = |_| InstallError::NotJson {
-            path: settings.to_owned(),
-        };
-        let text = String::from_utf8(text).map_err(not_json)?;
-        Ok(Self { path, text, mode })
-    }
-
-    fn members(&self) -> Result<Members<'_>, InstallError> {
-        Members::parse(&self.text)
-            .filter(|members| !members.is_ambiguous(MEMBER))
-            .ok_or_else(|| InstallError::NotJson {
-                path: self.path.clone(),
-            })
-    }
-
-    fn write(&self, text: &str) -> Result<(), InstallError> {
-        replace(&self.path, text.as_bytes(), self.mode).map_err(at(&self.path))
-    }
-}
-
 #[cfg(test)]
 #[expect(
     clippy::disallowed_methods,
@@ -216,6 +154,7 @@ impl Target {
 )]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
 
     struct Place {

@@ -2,9 +2,9 @@
 //! session as active, and prints one line, or what the person's own command prints. It never fails towards claude:
 //! whatever is missing, a line comes out.
 
+pub mod advice;
 pub mod command;
 pub mod install;
-mod settings_text;
 mod wrapped;
 
 use crate::adapters::agent::identity;
@@ -12,7 +12,7 @@ use crate::adapters::files::{PRIVATE_FILE, create_private_dir, replace_rebuildab
 use crate::adapters::{inbox, leases, procs};
 use crate::contract::paths::Home;
 use crate::contract::report::Report;
-use crate::contract::snapshot::{Snapshot, WindowEntry};
+use crate::contract::snapshot::WindowEntry;
 use crate::contract::usage_body;
 use crate::core::account::AccountId;
 use crate::core::accounts::lease::Holder;
@@ -28,8 +28,6 @@ use std::time::{Duration, SystemTime};
 
 /// The largest input that is read: claude's has about 2 kB.
 const MAX_INPUT: u64 = 1024 * 1024;
-/// The largest snapshot that is read for a label.
-const MAX_SNAPSHOT: u64 = 16 * 1024 * 1024;
 /// Notes of sessions that are kept before old ones are cleared away.
 const MAX_NOTES: usize = 500;
 /// A session that said nothing for so long is over, or may as well report once more.
@@ -76,13 +74,24 @@ pub fn run(
     if let Some(command) = surroundings.wrap {
         return wrapped::run(command, &text, &mut output);
     }
-    let label = account.map(|account| label_of(surroundings.home, account));
-    writeln!(output, "{}", line(label.as_deref(), &windows))?;
+    let snapshot = account.and_then(|_| advice::snapshot(surroundings.home));
+    let label = account.map(|account| advice::label_of(snapshot.as_ref(), account));
+    let place = account
+        .zip(snapshot.as_ref())
+        .and_then(|(account, snapshot)| {
+            let now = surroundings.now;
+            advice::beside_numbers(surroundings.home, snapshot, account, &windows, now)
+        });
+    writeln!(
+        output,
+        "{}",
+        line(label.as_deref(), &windows, place.as_deref())
+    )?;
     Ok(0)
 }
 
 /// The account whose directory this is, spelled as ccp spells it.
-fn account_of(home: &Home, dir: &Path) -> Option<AccountId> {
+pub(super) fn account_of(home: &Home, dir: &Path) -> Option<AccountId> {
     let id = AccountId::from_dir_name(dir.file_name()?.to_str()?)?;
     (home.account(id) == dir).then_some(id)
 }
@@ -168,17 +177,7 @@ fn touch_lease(surroundings: &Surroundings<'_>) {
     }
 }
 
-fn label_of(home: &Home, account: AccountId) -> String {
-    let mut text = Vec::new();
-    let read =
-        File::open(home.snapshot()).and_then(|f| f.take(MAX_SNAPSHOT).read_to_end(&mut text));
-    read.ok()
-        .and_then(|_| serde_json::from_slice::<Snapshot>(&text).ok())
-        .and_then(|snapshot| snapshot.account(account).map(|a| a.label.clone()))
-        .unwrap_or_else(|| account.to_string())
-}
-
-fn line(label: Option<&str>, windows: &[Window]) -> String {
+fn line(label: Option<&str>, windows: &[Window], advice: Option<&str>) -> String {
     let used = |kind: &WindowKind, name: &str| {
         let window = windows.iter().find(|window| window.kind == *kind)?;
         Some(format!("{name} {:.0}%", window.used.percent()))
@@ -187,6 +186,7 @@ fn line(label: Option<&str>, windows: &[Window]) -> String {
         label.map(str::to_owned),
         used(&WindowKind::FiveHour, "5h"),
         used(&WindowKind::SevenDay, "7d"),
+        advice.map(str::to_owned),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }

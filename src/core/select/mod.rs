@@ -1,6 +1,7 @@
 //! From candidates to one pick with its reason.
 
 pub mod model;
+pub mod moving;
 pub mod pick;
 pub mod pin;
 pub mod score;

@@ -7,6 +7,7 @@
 
 mod capture;
 mod last_turn;
+mod opening;
 mod place;
 mod record;
 
@@ -15,6 +16,7 @@ mod tests;
 
 pub use capture::{Capture, Detail, Wanted};
 pub use last_turn::{ApiFailure, LastTurn, LastTurnReader};
+pub use opening::OpeningReader;
 pub use place::project_dir_name;
 
 use record::Record;
@@ -29,4 +31,16 @@ pub fn is_record_of(line: &[u8], typed: &str) -> bool {
     // Queued while a turn ran, a prompt is first written down as such.
     let seen = record.prompt_text().or_else(|| record.queued_text());
     seen.is_some_and(|seen| super::prompt::same_prompt(typed, &seen))
+}
+
+/// The organisation whose credential is used from this line on, where the line says so (2.1.329 notes each change).
+#[must_use]
+pub fn organization_in(line: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(line);
+    if !text.contains("credential_org") {
+        return None;
+    }
+    let attachment = Record::parse(&text)?.object("attachment")?;
+    let is_one = attachment.text("type").as_deref() == Some("credential_org");
+    attachment.text("organizationUuid").filter(|_| is_one)
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// By what ccp's status line is known in the settings.
 const STATUSLINE_CALL: &str = "ccp statusline";
+/// By what ccp's hook is known in them.
+const HOOKS_CALL: &str = "ccp hooks report";
 
 /// Variables that replace the account's login.
 pub const OVERRIDES: Check = Check {
@@ -145,6 +147,34 @@ fn statusline(patient: &Patient<'_>) -> Vec<Finding> {
         findings.push(Finding::note(
             "it is installed, and what stood there before is not on record",
             "to be rid of it, take `statusLine` out of settings.json by hand",
+        ));
+    }
+    or_ok(findings, "it is installed")
+}
+
+/// The hook of turns that fail, where it was installed.
+pub const HOOKS: Check = Check {
+    id: "hooks",
+    question: "does ccp's hook work, where it was installed?",
+    look: hooks,
+};
+
+fn hooks(patient: &Patient<'_>) -> Vec<Finding> {
+    let settings = settings(patient);
+    if !settings["hooks"].to_string().contains(HOOKS_CALL) {
+        return vec![Finding::ok("it is not installed")];
+    }
+    let mut findings = Vec::new();
+    if patient.surroundings.on_path("ccp").is_none() {
+        findings.push(Finding::problem(
+            "it is installed, and ccp is not on PATH",
+            "add ccp's directory to PATH, or `ccp hooks remove`",
+        ));
+    }
+    if settings["disableAllHooks"].as_bool() == Some(true) {
+        findings.push(Finding::note(
+            "it is installed, and `disableAllHooks` keeps claude from running it",
+            "remove `disableAllHooks` from settings.json, or `ccp hooks remove`",
         ));
     }
     or_ok(findings, "it is installed")

@@ -63,6 +63,7 @@ pub const CHECKS: &[Check] = &[
     environment::BASE_SETTINGS,
     environment::KEY_HELPER,
     environment::STATUSLINE,
+    environment::HOOKS,
     processes::PROCESSES,
 ];
 

@@ -198,7 +198,10 @@ fn settings_of_claude_are_read_and_left_alone() {
     fs::write(&settings, "{}").expect("writes");
 
     world.ok(&["statusline", "install", "--yes"]);
-    says(&world.ok(&["doctor"]), "statusline", '✓', "installed");
+    world.ok(&["hooks", "install", "--yes"]);
+    let told = world.ok(&["doctor"]);
+    says(&told, "statusline", '✓', "installed");
+    says(&told, "hooks", '✓', "it is installed");
     edit(&settings, |v| v["disableAllHooks"] = true.into());
     check(
         &world,
@@ -206,6 +209,13 @@ fn settings_of_claude_are_read_and_left_alone() {
         '!',
         "disableAllHooks",
         Then::Hint("ccp statusline remove"),
+    );
+    check(
+        &world,
+        "hooks",
+        '!',
+        "disableAllHooks",
+        Then::Hint("ccp hooks remove"),
     );
     world.set("CCP_CLAUDE", world.bin("claude"));
     world.set("PATH", "/usr/bin:/bin");

@@ -36,7 +36,8 @@ impl<'s> Terminal<'s> {
         command
     }
 
-    fn tmux(&self, arguments: &[&str]) -> String {
+    /// Runs a command of tmux on it.
+    pub fn tmux(&self, arguments: &[&str]) -> String {
         let output = self.command().args(arguments).output().expect("runs tmux");
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()

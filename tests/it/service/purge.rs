@@ -27,6 +27,7 @@ fn lived_in() -> World {
 fn put_everything_in(world: &World) {
     world.ok(&["alias", "install"]);
     world.ok(&["statusline", "install", "-y"]);
+    world.ok(&["hooks", "install", "-y"]);
     world.ok(&["pool", "install", "--links"]);
     if cfg!(target_os = "linux") {
         world.ok(&["service", "install"]);

@@ -54,6 +54,11 @@ impl<'a> Members<'a> {
         Some(&self.text[range.clone()])
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Whether a name occurs more than once, so that no two readers need agree on what it means.
     pub fn is_ambiguous(&self, name: &str) -> bool {
         self.members.iter().filter(|(n, _)| n == name).count() > 1
@@ -105,6 +110,64 @@ impl<'a> Members<'a> {
     }
 }
 
+/// Where the elements of an array are in its text.
+#[derive(Debug)]
+pub(super) struct Elements<'a> {
+    text: &'a str,
+    elements: Vec<Range<usize>>,
+}
+
+impl<'a> Elements<'a> {
+    /// Reads an array; none when the text is not exactly one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let values: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+        let range = |value: &&RawValue| {
+            let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
+            start..start + value.get().len()
+        };
+        let elements = values.iter().map(range).collect();
+        Some(Self { text, elements })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// The first element that is as wanted, by its text.
+    pub fn find(&self, is_wanted: impl Fn(&str) -> bool) -> Option<usize> {
+        let mut elements = self.elements.iter();
+        elements.position(|range| is_wanted(&self.text[range.clone()]))
+    }
+
+    /// The text with one more element, the last one.
+    pub fn with(&self, value: &str) -> String {
+        match self.elements.last() {
+            Some(last) => self.replaced(last.end..last.end, &format!(", {value}")),
+            None => format!("[{value}]"),
+        }
+    }
+
+    /// The text without this element.
+    pub fn without(&self, index: usize) -> String {
+        let Some(element) = self.elements.get(index) else {
+            return self.text.to_owned();
+        };
+        let cut = match (index.checked_sub(1), self.elements.get(index + 1)) {
+            (Some(before), _) => self.elements[before].end..element.end,
+            (None, Some(after)) => element.start..after.start,
+            (None, None) => element.clone(),
+        };
+        self.replaced(cut, "")
+    }
+
+    fn replaced(&self, at: Range<usize>, new: &str) -> String {
+        let mut text = self.text.to_owned();
+        text.replace_range(at, new);
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +200,22 @@ mod tests {
             assert_eq!(back.get("x"), Some("1"));
             assert_eq!(back.without("x"), without, "{text}");
         }
+    }
+
+    #[test]
+    fn one_element_comes_and_goes_and_nothing_else() {
+        for text in ["[1]", "[ {\"a\": [1, 2]} ,\n\"b]\" ]"] {
+            let longer = Elements::parse(text).expect("an array").with("9");
+            let elements = Elements::parse(&longer).expect("an array");
+            let index = elements.find(|e| e == "9").expect("is there");
+            assert_eq!(index, elements.len() - 1);
+            assert_eq!(elements.without(index), text);
+        }
+        let three = Elements::parse("[1, 2 , 3]").expect("an array");
+        assert_eq!(three.without(0), "[2 , 3]");
+        assert_eq!(three.without(1), "[1 , 3]");
+        assert_eq!(Elements::parse("[ ]").expect("an array").with("1"), "[1]");
+        assert!(Elements::parse("{}").is_none() && Elements::parse("[1").is_none());
     }
 
     #[test]
