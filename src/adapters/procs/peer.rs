@@ -1,6 +1,5 @@
 //! Who is at the other end of a local socket, as the kernel knows it.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd};
@@ -60,10 +59,14 @@ fn option<T: Copy>(stream: &UnixStream, level: libc::c_int, name: libc::c_int) -
 /// Whether the other end of a connection is closed for good: it neither sends nor reads. One that only sends no more is
 /// still there.
 pub fn is_gone(stream: &impl AsFd) -> bool {
-    let mut looked = [PollFd::new(stream, PollFlags::empty())];
-    let hung_up = PollFlags::HUP | PollFlags::ERR;
-    matches!(poll(&mut looked, Some(&Timespec::default())), Ok(1..))
-        && looked[0].revents().intersects(hung_up)
+    let mut looked = libc::pollfd {
+        fd: stream.as_fd().as_raw_fd(),
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: one entry, which lives for the call, of a descriptor that is borrowed for as long.
+    let count = unsafe { libc::poll(&raw mut looked, 1, 0) };
+    count > 0 && looked.revents & (libc::POLLHUP | libc::POLLERR) != 0
 }
 
 #[cfg(test)]

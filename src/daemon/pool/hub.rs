@@ -12,6 +12,8 @@ const BEFORE: Duration = Duration::from_millis(100);
 const KEPT: Duration = Duration::from_secs(60);
 /// … and so many of them at most.
 const MOST: usize = 8_192;
+/// … and bytes: metadata may be long, and no client is handed as much as this at once.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// An event with its line, made once for all subscribers.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ struct Subscriber {
 pub(super) struct Hub {
     subscribers: Vec<Subscriber>,
     recent: VecDeque<Told>,
+    /// Of the lines of these.
+    bytes: usize,
 }
 
 impl Hub {
@@ -50,8 +54,15 @@ impl Hub {
             }
         }
         let over = |oldest: &Told| told.at.duration_since(oldest.at) > KEPT;
-        while self.recent.front().is_some_and(over) || self.recent.len() >= MOST {
-            self.recent.pop_front();
+        self.bytes += told.line.len();
+        while self.recent.front().is_some_and(over)
+            || self.recent.len() >= MOST
+            || self.bytes > MOST_BYTES
+        {
+            let Some(oldest) = self.recent.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.line.len();
         }
         self.recent.push_back(told);
     }
@@ -105,6 +116,27 @@ mod tests {
             status,
             prev_status: Status::Queued,
         }
+    }
+
+    #[test]
+    fn what_is_kept_for_later_subscribers_has_a_bound() {
+        let mut hub = Hub::default();
+        let long = "x".repeat(MOST_BYTES / 10);
+        for _ in 0..50 {
+            hub.tell(status(&long, Status::Idle));
+        }
+        let kept: usize = hub.recent.iter().map(|told| told.line.len()).sum();
+        assert!(
+            kept <= MOST_BYTES + long.len() * 2 && hub.recent.len() > 5,
+            "{kept}"
+        );
+        hub.tell(status(&"y".repeat(2 * MOST_BYTES), Status::Idle));
+        hub.tell(status("aa", Status::Idle));
+        assert_eq!(
+            hub.recent.len(),
+            1,
+            "one that is too long for all goes with the next"
+        );
     }
 
     #[test]

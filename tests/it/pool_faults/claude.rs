@@ -1,6 +1,7 @@
 //! A claude that is not there, does not start, ends at once, or is another one meanwhile.
 
 use super::ground::{Client, Ground, wait};
+use crate::support::put;
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -118,7 +119,7 @@ fn a_directory_that_is_not_trusted_is_an_error_of_init_that_says_what_to_do() {
 #[test]
 fn a_claude_that_ends_at_once_is_tried_less_and_less_often() {
     let ground = Ground::new();
-    fs::write(ground.home().join("exit-at-once"), "no more credit").expect("writes");
+    put(&ground.home().join("exit-at-once"), b"no more credit");
     let daemon = ground.daemon();
     let mut client = daemon.client();
     let began = Instant::now();

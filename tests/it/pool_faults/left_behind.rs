@@ -1,6 +1,7 @@
 //! Processes whose other half is gone: every one of them ends, and the pool goes on.
 
 use super::ground::{Client, Ground, runs, wait};
+use crate::support::put;
 use ccp::adapters::procs::children::{Signal, signal_child};
 use serde_json::json;
 use std::fs;
@@ -124,7 +125,7 @@ fn a_record_without_a_claude_costs_nobody_else_anything() {
     wait("its end", || ground.claudes().is_empty());
     // As if it had died before it started a claude.
     text["agent"] = serde_json::Value::Null;
-    fs::write(&path, text.to_string()).expect("writes");
+    put(&path, text.to_string().as_bytes());
     let mut bystander = Command::new("sleep").arg("600").spawn().expect("starts");
     let daemon = ground.daemon();
     let mut client = daemon.client();

@@ -1,6 +1,7 @@
 //! Directories that a pool cannot use, or not as easily as others; sockets that vanish, and things in their way.
 
 use super::ground::{BOUND, Client, Ground, wait};
+use crate::support::put;
 use ccp::adapters::files::pause;
 use serde_json::json;
 use std::ffi::OsStr;
@@ -66,7 +67,7 @@ fn a_pool_works_below_a_path_that_is_no_text() {
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
     let ground = Ground::at("file/pool");
-    fs::write(ground.home().join("file"), "in the way").expect("writes");
+    put(&ground.home().join("file"), b"in the way");
     let said = ground.refusal();
     assert!(said.contains(ground.dir.to_str().expect("text")), "{said}");
     assert!(said.to_lowercase().contains("not a directory"), "{said}");
@@ -109,7 +110,7 @@ fn what_is_in_the_way_of_the_socket_stays() {
     let ground = Ground::new();
     ground.make_dir();
     let socket = ground.dir.join("api.sock");
-    fs::write(&socket, "precious").expect("writes");
+    put(&socket, b"precious");
     let said = ground.refusal();
     assert!(
         said.contains("api.sock is in the way: it is no socket"),

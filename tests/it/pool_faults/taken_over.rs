@@ -1,6 +1,7 @@
 //! What a daemon finds at its start: another implementation's sessions, or ten thousand of its own.
 
 use super::ground::{Ground, wait};
+use crate::support::put;
 use ccp::adapters::pool_store::PoolStore;
 use ccp::core::pool::id::{ClaudeUuid, SessionId};
 use ccp::core::pool::record::{Change, Rest, SessionRecord};
@@ -22,7 +23,7 @@ fn sessions_of_another_implementation_are_taken_over_once() {
         {"sessionId": "0123456789ad"},
     ]});
     let path = ground.dir.join("pool.json");
-    fs::write(&path, foreign.to_string()).expect("writes");
+    put(&path, foreign.to_string().as_bytes());
     let before = (
         fs::read(&path).expect("reads"),
         fs::metadata(&path).expect("is there").modified().ok(),
@@ -74,7 +75,7 @@ fn sessions_of_another_implementation_are_taken_over_once() {
 fn a_foreign_state_that_makes_no_sense_is_told_and_left() {
     let ground = Ground::new();
     ground.make_dir();
-    fs::write(ground.dir.join("pool.json"), "{\"sessions\": [").expect("writes");
+    put(&ground.dir.join("pool.json"), b"{\"sessions\": [");
     let daemon = ground.daemon();
     daemon.begin(1);
     assert!(
