@@ -2,9 +2,9 @@
 //! long as its claude lives. Where there are no accounts, slots run on plain claude's own login.
 
 use super::views::Labels;
-use crate::adapters::{files, leases};
 use crate::adapters::overlay::accept_trust;
 use crate::adapters::procs::children;
+use crate::adapters::{files, leases};
 use crate::claim::{self, Claim, Claimant, Refusal, Wish, announce, roster};
 use crate::contract::lease::LeaseName;
 use crate::contract::paths::Home;
@@ -51,7 +51,8 @@ impl Accounts {
     pub(super) fn labels(&self) -> Labels {
         let roster = roster::load(&self.home, &self.user_home);
         let all = roster.snapshot.named();
-        all.map(|account| (account.id, account.label.to_owned())).collect()
+        all.map(|account| (account.id, account.label.to_owned()))
+            .collect()
     }
 
     /// The account that a client names: by number, id, label or email. The error is for that client.

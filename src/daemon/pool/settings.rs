@@ -9,8 +9,8 @@ use crate::adapters::agent::slot::{
 use crate::adapters::commands::Places;
 use crate::adapters::files::{self, PRIVATE_FILE};
 use crate::adapters::overlay::require_trust;
-use crate::contract::paths::{Base, Home};
 use crate::contract::paths::pool::PoolDir;
+use crate::contract::paths::{Base, Home};
 use crate::contract::pool::{Code, Config, PoolError};
 use crate::contract::proto::host::{Launch, Size};
 use crate::core::hash::hash;
