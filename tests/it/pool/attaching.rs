@@ -178,7 +178,7 @@ fn what_a_person_changed_in_a_slot_is_gone_for_the_next_session() {
     terminal.keys(&["-l", "~."]);
     terminal.ended(0);
     drop(terminal);
-    pool.turn(&second, "on another model");
+    pool.turn_when_idle(&second, "on another model");
     assert_ne!(pool.asked("on another model")[0].model, usual);
     let third = pool.start("third");
     pool.wait(&third);

@@ -83,10 +83,10 @@ fn a_prompt_arrives_as_the_text_it_is() {
         let typed = text(words).typed().to_owned();
         let seen = last_prompt(&slot.log).expect("a prompt was reported");
         assert_eq!(seen.trim(), typed.trim(), "{words:.60}");
-        assert!(
-            has_prompt(&path, offset, &typed).expect("reads"),
-            "{words:.60}"
-        );
+        // claude writes its transcript a moment after it reports.
+        slot.wait("the record of the prompt", || {
+            has_prompt(&path, offset, &typed).expect("reads")
+        });
         assert!(!has_prompt(&path, offset, "never asked").expect("reads"));
     }
     let quota = slot
@@ -149,8 +149,9 @@ fn clear_and_resume_change_the_session_and_nothing_else() {
         turns: 0,
         detail: Detail::Last,
     };
-    let answer = capture(&after, wanted).expect("reads");
-    assert_eq!(answer.lines().count(), 2, "{answer}");
+    slot.wait("both records of the turn", || {
+        capture(&after, wanted).is_ok_and(|answer| answer.lines().count() == 2)
+    });
     let starts = |wanted: &SessionSource| {
         let is_wanted = |what: &Reported| matches!(what, Reported::SessionStart { source, .. } if source == wanted);
         slot.log
