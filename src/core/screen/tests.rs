@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use std::path::Path;
 
 fn screen(cols: u16, rows: u16, bytes: &[u8]) -> Screen {
@@ -345,7 +346,17 @@ fn parse(screen: &mut Screen, bytes: &[u8]) {
     screen.parser.advance(&mut screen.terminal, whole);
 }
 
+/// What once went wrong is tried again, from a file among the tests' own.
+fn config() -> ProptestConfig {
+    let path = "tests/data/screens/regressions.txt";
+    ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(path))),
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(config())]
     #[test]
     fn text_that_passes_by_the_parser_looks_as_if_it_had_not(
         pieces in proptest::collection::vec(piece(), 0..60),
