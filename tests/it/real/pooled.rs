@@ -38,10 +38,53 @@ impl Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let mut command = self.stage.command(CCP);
-        command.args(["pool", "destroy", "--confirm"]);
-        let _ = command.output();
+        for name in ["default", "other"] {
+            let mut command = self.stage.command(CCP);
+            command.args(["pool", "--pool", name, "destroy", "--confirm"]);
+            // There may be none of that name.
+            let _ = command.output();
+        }
     }
+}
+
+#[test]
+fn two_pools_know_nothing_of_each_other() {
+    let Some(stage) = Stage::open() else {
+        return;
+    };
+    let pooled = Pooled { stage };
+    let dir = pooled.stage.home.work_dir();
+    let dir = dir.to_str().expect("is text");
+    pooled.pool(&["init", "--size", "1", "--dir", dir]);
+    pooled.pool(&["--pool", "other", "init", "--size", "1", "--dir", dir]);
+    let start = |name: &str, prompt: &str| {
+        let words = [
+            "--pool", name, "start", "--parent", "none", "--prompt", prompt,
+        ];
+        let started = pooled.pool(&words);
+        started["sessionId"].as_str().expect("an id").to_owned()
+    };
+    let (here, there) = (
+        start("default", "in the one"),
+        start("other", "in the other"),
+    );
+    pooled.pool(&["--pool", "default", "wait", "--session", &here]);
+    pooled.pool(&["--pool", "other", "wait", "--session", &there]);
+    for (name, id) in [("default", &here), ("other", &there)] {
+        let listed = pooled.pool(&["--pool", name, "ls", "--parent", "none"]);
+        let ids: Vec<&Value> = listed["sessions"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|session| &session["sessionId"])
+            .collect();
+        assert_eq!(ids, [&json!(id)], "{name}");
+    }
+    // One ends, and the other goes on.
+    pooled.pool(&["--pool", "other", "destroy", "--confirm"]);
+    pooled.pool(&["followup", "--session", &here, "--prompt", "go on"]);
+    pooled.pool(&["wait", "--session", &here]);
+    assert_eq!(pooled.stage.prompts("go on").len(), 1);
 }
 
 #[test]
