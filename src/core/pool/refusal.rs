@@ -1,9 +1,9 @@
-//! Every way in which the pool says no: the exact text and code that clients get.
+//! Every way in which the pool says no: the exact text that clients get.
 
 use super::status::Status;
 use std::fmt;
 
-/// Why a request is answered with an error. [`fmt::Display`] is the text, [`Refusal::code`] the code.
+/// Why a request is answered with an error. [`fmt::Display`] is the text; the codes are the protocol's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing but ping, config, info and debug works before init.
@@ -78,40 +78,6 @@ pub enum Refusal {
     TooManyWaiters,
     /// The pool is being ended.
     ShuttingDown,
-}
-
-impl Refusal {
-    /// For programs.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotInitialized => "not_initialized",
-            Self::AlreadyInitialized => "already_initialized",
-            Self::SizeNotPositive | Self::SizeTooLarge => "invalid_size",
-            Self::DestroyUnconfirmed => "confirm_required",
-            Self::UnknownSession(_) => "session_not_found",
-            Self::AmbiguousPrefix { .. } => "ambiguous_prefix",
-            Self::StopFirst { .. } => "session_busy",
-            Self::Archived => "session_archived",
-            Self::NotStoppable { .. } => "not_stoppable",
-            Self::UnarchivedChildren => "unarchived_children",
-            Self::NotArchived => "not_archived",
-            Self::NoBusySessions => "no_busy_sessions",
-            Self::Timeout => "timeout",
-            Self::SessionDied => "session_died",
-            Self::ArchivedMeanwhile => "archived_while_waiting",
-            Self::DeletedMeanwhile => "deleted_while_waiting",
-            Self::BufferNeedsTerminal => "no_terminal",
-            Self::NeverLoaded => "never_loaded",
-            Self::NotLive { .. } => "not_live",
-            Self::NothingToSet => "nothing_to_set",
-            Self::StopFailed => "stop_failed",
-            Self::Failed { .. } => "session_failed",
-            Self::NotWritten { .. } => "not_written",
-            Self::TooManyWaiters => "too_many_waiters",
-            Self::ShuttingDown => "shutting_down",
-        }
-    }
 }
 
 impl fmt::Display for Refusal {

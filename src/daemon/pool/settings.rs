@@ -155,7 +155,7 @@ impl Configured {
     /// Whether slots start without a question in the pool's directory.
     pub(super) fn check_trust(&self, blueprint: &Blueprint) -> Result<(), PoolError> {
         // The accounts' own files are ours to write; plain claude's is not.
-        if !self.accounts().labels().is_empty() {
+        if !self.labels().is_empty() {
             return Ok(());
         }
         require_trust(&self.surroundings.base, blueprint.dir()).map_err(refused)
