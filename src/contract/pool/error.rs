@@ -235,22 +235,10 @@ impl PoolError {
         Self::new(Code::NotInitialized, "pool not initialized")
     }
 
-    /// `init` came already.
-    #[must_use]
-    pub fn already_initialized() -> Self {
-        Self::new(Code::AlreadyInitialized, "pool already initialized")
-    }
-
     /// A size of zero or less.
     #[must_use]
     pub fn bad_size() -> Self {
         Self::new(Code::BadSize, "pool size must be positive")
-    }
-
-    /// `destroy` without `confirm`.
-    #[must_use]
-    pub fn confirm_required() -> Self {
-        Self::new(Code::ConfirmRequired, "destroy requires confirm: true")
     }
 
     /// No session has this id or prefix.
@@ -260,13 +248,6 @@ impl PoolError {
         Self::new(Code::SessionNotFound, text)
     }
 
-    /// Several sessions have this prefix.
-    #[must_use]
-    pub fn ambiguous_session(given: &str, matches: usize) -> Self {
-        let text = format!("ambiguous session prefix: {given} ({matches} matches)");
-        Self::new(Code::AmbiguousSession, text)
-    }
-
     /// `followup` to a session that works or waits.
     #[must_use]
     pub fn session_busy(status: Status) -> Self {
@@ -274,41 +255,10 @@ impl PoolError {
         Self::new(Code::SessionBusy, text)
     }
 
-    /// `followup` to an archived session.
-    #[must_use]
-    pub fn session_archived() -> Self {
-        let text = "session is archived; unarchive first";
-        Self::new(Code::SessionArchived, text)
-    }
-
-    /// `wait` without a session, and none works.
-    #[must_use]
-    pub fn no_busy_sessions() -> Self {
-        Self::new(Code::NoBusySessions, "no busy sessions")
-    }
-
     /// `wait` took too long.
     #[must_use]
     pub fn timeout() -> Self {
         Self::new(Code::Timeout, "timeout")
-    }
-
-    /// The process ended in the middle of a turn.
-    #[must_use]
-    pub fn session_died() -> Self {
-        Self::new(Code::SessionDied, "session died")
-    }
-
-    /// The session was `archived` or `deleted` while somebody waited for it.
-    #[must_use]
-    pub fn session_gone(how: &str) -> Self {
-        Self::new(Code::SessionGone, format!("session was {how}"))
-    }
-
-    /// `capture` of a session that never had a slot.
-    #[must_use]
-    pub fn no_content() -> Self {
-        Self::new(Code::NoContent, "session is queued and has no content yet")
     }
 
     /// The terminal of a session that has none.
@@ -318,45 +268,10 @@ impl PoolError {
         Self::new(Code::NotLiveBuffer, text)
     }
 
-    /// `stop` of a session that does nothing.
-    #[must_use]
-    pub fn not_stoppable(status: Status) -> Self {
-        let text = format!("session is not processing or queued (status: {status})");
-        Self::new(Code::NotStoppable, text)
-    }
-
-    /// `archive` without `recursive`.
-    #[must_use]
-    pub fn has_children() -> Self {
-        let text = "session has unarchived children; use recursive: true";
-        Self::new(Code::HasChildren, text)
-    }
-
-    /// `unarchive` of one that is not archived.
-    #[must_use]
-    pub fn not_archived() -> Self {
-        let text = "only archived sessions can be unarchived";
-        Self::new(Code::NotArchived, text)
-    }
-
     /// `set` with nothing to set.
     #[must_use]
     pub fn nothing_to_set() -> Self {
         let text = "nothing to set: give priority, pinned or metadata";
         Self::new(Code::NothingToSet, text)
-    }
-
-    /// `attach`, `pty-resize`, `input` and the like of a session in no slot.
-    #[must_use]
-    pub fn not_live(status: Status) -> Self {
-        let text = format!("session is not live (status: {status})");
-        Self::new(Code::NotLive, text)
-    }
-
-    /// Another process has this conversation open.
-    #[must_use]
-    pub fn open_elsewhere(pid: u32) -> Self {
-        let text = format!("session is open elsewhere (pid {pid})");
-        Self::new(Code::OpenElsewhere, text)
     }
 }
