@@ -195,7 +195,7 @@ fn answer_content(
     let cwd = pool.spawn_cwd(session);
     let transcripts = std::sync::Arc::clone(&pool.ground.transcripts);
     let read = move || {
-        let content = transcripts.content(&cwd, uuid.as_ref(), content, &awaited);
+        let content = transcripts.content(session, &cwd, uuid.as_ref(), content, &awaited);
         let told = content.map(|content| Told::Result {
             session_id: Some(id),
             content,
