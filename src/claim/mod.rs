@@ -116,6 +116,13 @@ pub fn look(
     choose(home, roster, wish, &sessions, now)
 }
 
+/// The accounts as they would be chosen from now.
+#[must_use]
+pub fn candidates(home: &Home, roster: &Roster, now: Timestamp) -> Vec<Candidate> {
+    let sessions = Sessions::read(home, &procs::machine(), now);
+    roster.snapshot.candidates(now, |id| sessions.count(id))
+}
+
 /// Picks and writes the lease, under the lock.
 pub fn claim(
     home: &Home,

@@ -1,6 +1,7 @@
 //! The product with the real Claude Code, against a stand-in of its service.
 
 mod continuing;
+mod handoff;
 mod pool_tools;
 mod pooled;
 mod renewing;

@@ -185,6 +185,9 @@ fn notes(session: &Session) -> Vec<String> {
     if let Some(what) = &session.waiting_for {
         notes.push(format!("waits for {}", plain(what)));
     }
+    if let Some(until) = &session.limited_until {
+        notes.push(format!("no account has headroom until {}", plain(until)));
+    }
     if let Some(input) = session
         .pending_input
         .as_deref()

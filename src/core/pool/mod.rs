@@ -8,6 +8,7 @@ pub mod archive;
 mod book;
 mod deliver;
 pub mod event;
+pub mod handoff;
 pub mod id;
 mod life;
 pub mod machine;

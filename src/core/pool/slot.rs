@@ -2,6 +2,7 @@
 
 use super::book::Epoch;
 use super::event::{Inspection, LivingHost};
+use super::handoff::Choosing;
 use super::id::{
     Build, ClaudeUuid, DeliveryNumber, Generation, Place, PromptId, SessionId, SlotId,
 };
@@ -50,6 +51,8 @@ pub(super) struct Process {
     /// The conversation in it, by whatever told first.
     pub(super) uuid: Option<ClaudeUuid>,
     past: Vec<ClaudeUuid>,
+    /// When this daemon found it alive; what it was in before is not known.
+    pub(super) adopted_at: Option<Timestamp>,
     pub(super) registry: Registry,
     pub(super) pending: String,
     /// What was put back into the box last, and when.
@@ -90,6 +93,7 @@ impl Process {
             pid: None,
             uuid: None,
             past: Vec::new(),
+            adopted_at: None,
             registry: Registry {
                 readiness: Readiness::Starting,
                 since: Timestamp::default(),
@@ -130,6 +134,7 @@ impl Process {
         process.unprompted = false;
         process.is_handled = host.is_handled;
         process.ready_at = Some(now);
+        process.adopted_at = Some(now);
         process
     }
 
@@ -197,6 +202,13 @@ impl Process {
 
     pub(super) fn was_in(&self, uuid: &ClaudeUuid) -> bool {
         self.past.contains(uuid)
+    }
+
+    /// A report from before this daemon, of a conversation that the registry does not show: one that was left since.
+    pub(super) fn has_left(&self, uuid: &ClaudeUuid, at: Timestamp) -> bool {
+        let shown = self.registry.uuid.as_ref();
+        self.adopted_at.is_some_and(|adopted_at| at < adopted_at)
+            && shown.is_some_and(|shown| shown != uuid)
     }
 
     pub(super) fn enter(&mut self, uuid: ClaudeUuid) -> Option<ClaudeUuid> {
@@ -273,6 +285,10 @@ pub(super) struct Running {
     pub(super) ours: Option<Ours>,
     /// A hook said that it ended, and the transcript is asked.
     pub(super) doubt: Option<Timestamp>,
+    /// It seems to be over since then: the transcript is asked whether the plan refused it.
+    pub(super) judged_since: Option<Timestamp>,
+    /// When the transcript is asked again.
+    pub(super) judge_at: Timestamp,
     pub(super) look_at: Timestamp,
 }
 
@@ -288,6 +304,8 @@ pub(super) enum Turn {
     Delivering(Submission),
     /// Claude works.
     Running(Running),
+    /// The account is refused; where to go on is asked.
+    Choosing(Choosing),
     /// The turn was interrupted; what it left in the box or on the screen is being tidied away.
     Tidying {
         look_at: Timestamp,
@@ -299,6 +317,8 @@ pub(super) enum Turn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Launch {
     pub(super) session: Option<SessionId>,
+    /// On this account, with its conversation at once.
+    pub(super) account: Option<AccountId>,
 }
 
 #[derive(Clone, Debug)]
@@ -341,6 +361,8 @@ pub(super) struct Slot {
     pub(super) leaving: bool,
     /// Processes that died or would not start, in a row.
     pub(super) failures: u32,
+    /// When it was started on another account because that was better.
+    pub(super) moved_at: Option<Timestamp>,
     pub(super) problem: Option<String>,
 }
 
@@ -355,6 +377,7 @@ impl Slot {
             process: None,
             leaving: false,
             failures: 0,
+            moved_at: None,
             problem: None,
         }
     }
@@ -376,11 +399,19 @@ impl Slot {
 
     /// The session that it is being started for.
     pub(super) const fn launching(&self) -> Option<SessionId> {
+        self.launch().session
+    }
+
+    /// For whom its next process is to be started.
+    pub(super) const fn launch(&self) -> Launch {
         match &self.state {
             State::Empty { launch, .. }
             | State::Spawning { launch, .. }
-            | State::Ending { launch, .. } => launch.session,
-            _ => None,
+            | State::Ending { launch, .. } => *launch,
+            _ => Launch {
+                session: None,
+                account: None,
+            },
         }
     }
 

@@ -24,6 +24,7 @@ impl Machine {
             Some(State::Hosting(_, Turn::Delivering(_))) => self.advance_delivering(slot_id, id),
             Some(State::Hosting(_, Turn::Running(_))) => self.advance_running(slot_id, id),
             Some(State::Hosting(_, Turn::Tidying { .. })) => self.advance_tidying(slot_id),
+            Some(State::Hosting(_, Turn::Choosing(_))) => self.advance_choosing(slot_id, id),
             _ => false,
         }
     }
@@ -54,8 +55,10 @@ impl Machine {
             return true;
         }
         let has_prompt = self.sessions.get(&id).is_some_and(|s| s.prompt.is_some());
-        if has_prompt {
-            self.begin_delivery(slot_id, id);
+        if has_prompt && !self.is_accepting_refused(slot_id, id) {
+            if !self.hold_back(slot_id, id) {
+                self.begin_delivery(slot_id, id);
+            }
             return true;
         }
         if late.is_some() {
@@ -113,6 +116,8 @@ impl Machine {
             prompt: None,
             ours: None,
             doubt: None,
+            judged_since: None,
+            judge_at: now,
             look_at: now.plus(LOOK),
         };
         self.set_turn(slot_id, Turn::Running(running));
@@ -128,7 +133,11 @@ impl Machine {
         else {
             return false;
         };
-        if process.is_idle() {
+        let stops = self.sessions.get(&id).is_some_and(|s| s.stopping.is_some());
+        if process.is_idle() || running.judged_since.is_some() {
+            if !stops && self.judge(slot_id, id) {
+                return false;
+            }
             self.end_turn(slot_id, now);
             return true;
         }
@@ -155,6 +164,7 @@ impl Machine {
             return;
         };
         process.busy_after = process.busy_after.max(at);
+        self.forget_kept(id);
         if self.sessions.get(&id).is_some_and(|s| s.stopping.is_some()) {
             self.begin_tidying(slot_id);
             return;
@@ -177,9 +187,16 @@ impl Machine {
             return;
         };
         running.doubt = None;
-        let believed =
-            process.registry.readiness == Readiness::Idle && now.since(running.since) >= BELIEVED;
-        if found == InTranscript::Answered || believed {
+        if let InTranscript::Refused { followed, until } = found
+            && process.account.is_some()
+        {
+            let ours = running.ours.clone();
+            return self.refused(slot_id, ours.as_ref(), followed, until);
+        }
+        let ended = matches!(found, InTranscript::Answered | InTranscript::Refused { .. });
+        let idle = process.registry.readiness == Readiness::Idle;
+        let believed = idle && now.since(running.since) >= BELIEVED;
+        if ended || (believed && running.judged_since.is_none()) {
             self.end_turn(slot_id, now);
         }
     }
@@ -295,6 +312,7 @@ impl Machine {
                     Turn::Delivering(_) => self.delivery_seen(slot, id, &seen),
                     Turn::Running(_) => self.running_seen(slot, id, &seen),
                     Turn::Tidying { .. } => self.tidying_seen(slot, &seen),
+                    Turn::Choosing(_) => {}
                 }
                 self.touch(id);
             }

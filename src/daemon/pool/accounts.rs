@@ -10,19 +10,38 @@ use crate::contract::lease::LeaseName;
 use crate::contract::paths::Home;
 use crate::core::account::{AccountId, resolve_reference};
 use crate::core::accounts::lease::Holder;
+use crate::core::select::pick::rank;
+use crate::core::select::score::Assessment;
 use crate::core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a pick is recorded as.
-const COMMAND: &str = "pool";
 /// How long an account's directory may take to be put in order; it mostly is.
 const IN_ORDER: Duration = Duration::from_secs(3);
 /// How long claude's lock on its own file is waited for.
 const TRUST: Duration = Duration::from_secs(3);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// What a pick is for, as it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A slot is started.
+    Slot,
+    /// A session goes on under another account.
+    Handoff,
+}
+
+impl Why {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Slot => "pool",
+            Self::Handoff => "handoff",
+        }
+    }
+}
 
 /// Where the accounts are.
 #[derive(Clone, Debug)]
@@ -62,10 +81,31 @@ impl Accounts {
             .map_err(|_| format!("no account, or more than one, is called `{reference}`"))
     }
 
+    /// All accounts, best first, as far as is known; `refused` are known to be refused until then. None where there are
+    /// none.
+    pub(super) fn ranking(
+        &self,
+        refused: &BTreeMap<AccountId, Timestamp>,
+        model: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Vec<Assessment>> {
+        let roster = roster::load(&self.home, &self.user_home);
+        if roster.snapshot.accounts.is_empty() {
+            return None;
+        }
+        let mut candidates = claim::candidates(&self.home, &roster, now);
+        for candidate in &mut candidates {
+            let known = refused.get(&candidate.id).copied();
+            candidate.limited_until = candidate.limited_until.max(known);
+        }
+        Some(rank(&candidates, model, now))
+    }
+
     /// Picks the account of a slot and claims it; none where there are none. `wanted` leaves no choice.
     pub(super) fn pick(
         &self,
         wanted: Option<AccountId>,
+        why: Why,
         model: Option<&str>,
         claude: &Path,
         now: Timestamp,
@@ -80,7 +120,7 @@ impl Accounts {
             model,
             // Slots share a directory: by its habits all of them would be on one account.
             cwd: Path::new(""),
-            command: COMMAND,
+            command: why.word(),
             claude: Some(claude),
         };
         match claim::claim(&self.home, &roster, &wish, Claimant::Reservation, now) {

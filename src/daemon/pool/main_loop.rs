@@ -1,6 +1,7 @@
 //! The loop that owns the pool's machine: everything that happens comes in as an [`Event`], one after the other. It is a
 //! thread of its own, so that the socket answers whatever is going on; it never waits for a disk, a host or claude.
 
+use super::handoff;
 use super::hosts::{Heard, Line};
 use super::keeper::Job;
 use super::log::{Category, Log};
@@ -17,10 +18,9 @@ use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, PoolError, Reply};
 use crate::contract::proto::host::{FromHost, ToHost};
-use crate::core::pool::event::{End, Event as Happened, Known, LivingHost};
+use crate::core::pool::event::{End, Event as Happened, Known};
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
-use crate::core::pool::status::Readiness;
 use crate::core::registry::{HookReport, Reported};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
@@ -115,6 +115,7 @@ pub(super) struct Pool {
     looked_at: Instant,
     settings_at: Instant,
     clients_at: Instant,
+    standing: handoff::Watch,
     /// The loop is over.
     pub(super) is_over: bool,
 }
@@ -135,6 +136,7 @@ impl Pool {
             looked_at: Instant::now(),
             settings_at: Instant::now(),
             clients_at: Instant::now(),
+            standing: handoff::Watch::default(),
             is_over: false,
         }
     }
@@ -157,6 +159,9 @@ impl Pool {
             }
             if self.settings_at.elapsed() >= SETTINGS_AGAIN {
                 self.look_at_settings();
+            }
+            if self.standing.is_due() {
+                self.look_at_accounts();
             }
             if self.clients_at.elapsed() >= CLIENTS_AGAIN {
                 self.forget_clients();
@@ -190,11 +195,19 @@ impl Pool {
         let look = (!self.processes.is_empty()).then(|| left(self.looked_at, self.look_again()));
         let settings = left(self.settings_at, SETTINGS_AGAIN);
         let clients = (!self.owed.is_empty()).then(|| left(self.clients_at, CLIENTS_AGAIN));
-        [deadline, look, clients, Some(settings), Some(LONGEST_SLEEP)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(LONGEST_SLEEP)
+        let accounts = (!self.processes.is_empty()).then(|| self.standing.due_in());
+        [
+            deadline,
+            look,
+            clients,
+            accounts,
+            Some(settings),
+            Some(LONGEST_SLEEP),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(LONGEST_SLEEP)
     }
 
     /// Asks the hosts that outlived the daemon before who they are, and tells the machine all that there is.
@@ -223,8 +236,9 @@ impl Pool {
         for (place, process) in &mut self.processes {
             process.announced = true;
             process.seen = process.read_file();
-            known.hosts.push(living(*place, process));
+            known.hosts.push(process.living(*place));
         }
+        known.standing = self.standing.read(&self.ground);
         self.tell_machine(Happened::Loaded(Box::new(known)));
         for event in later {
             self.take(event);
@@ -542,6 +556,13 @@ impl Pool {
         }
     }
 
+    /// The accounts may stand otherwise by now.
+    fn look_at_accounts(&mut self) {
+        if let Some(standing) = self.standing.look(&self.ground) {
+            self.tell_machine(Happened::Accounts(standing));
+        }
+    }
+
     /// What slots are started from may be another thing by now.
     pub(super) fn look_at_settings(&mut self) {
         self.settings_at = Instant::now();
@@ -563,24 +584,4 @@ impl Pool {
 
 fn left(since: Instant, every: Duration) -> Duration {
     every.saturating_sub(since.elapsed())
-}
-
-fn living(place: Place, process: &Process) -> LivingHost {
-    let seen = process.seen.clone();
-    let typed = process.state.as_ref().map_or(0, |state| state.typed);
-    LivingHost {
-        place,
-        build: process.origin.build(),
-        cwd: process.origin.cwd.clone(),
-        account: process.origin.account(),
-        pid: process.agent_pid(),
-        done: DeliveryNumber(typed),
-        uuid: seen.as_ref().and_then(|s| s.uuid.clone()),
-        readiness: seen
-            .as_ref()
-            .map_or(Readiness::Starting, |s| s.readiness.clone()),
-        since: seen.map_or_else(Timestamp::default, |s| s.since),
-        pending: process.pending().to_owned(),
-        is_handled: process.state.as_ref().is_some_and(|state| state.is_handled),
-    }
 }

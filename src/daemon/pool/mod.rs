@@ -5,6 +5,7 @@
 //! concerns one client alone (reading a transcript, starting a host) gets a thread for itself.
 
 mod accounts;
+mod handoff;
 mod hosts;
 mod hub;
 mod importing;

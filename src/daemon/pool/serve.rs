@@ -142,6 +142,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     let known = Known {
         size: configured.size(),
         settings: blueprint.settings(),
+        standing: None,
         sessions: contents.sessions,
         prompts: contents.prompts,
         baseline: contents.baseline,

@@ -16,6 +16,7 @@ use crate::contract::proto::host::{Launch, Size};
 use crate::core::hash::hash;
 use crate::core::pool::event::Settings;
 use crate::core::pool::id::Build;
+use crate::core::select::moving::Policy;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -129,6 +130,11 @@ impl Configured {
     pub(super) fn read_labels(&self) {
         let read = self.accounts().labels();
         *self.labels.lock().unwrap_or_else(PoisonError::into_inner) = read;
+    }
+
+    /// When sessions go on under another account.
+    pub(super) fn handoff(&self) -> Policy {
+        Policy::Auto
     }
 
     /// This program.

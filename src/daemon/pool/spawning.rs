@@ -1,6 +1,7 @@
 //! Starting a process for a slot, finding those that outlived a daemon, and burying those that are over. What takes long
 //! runs on threads of its own; the loop waits for none of it.
 
+use super::accounts::Why;
 use super::hosts::clean_up;
 use super::log::{Category, Log};
 use super::main_loop::{Event, Ground, Pool};
@@ -140,7 +141,11 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let start = move || {
         let start = || {
             let (model, claude) = (blueprint.model(), blueprint.claude());
-            let given = accounts.pick(account, model, claude, clock::now())?;
+            let why = match (account, &task.resume) {
+                (Some(_), Some(_)) => Why::Handoff,
+                _ => Why::Slot,
+            };
+            let given = accounts.pick(account, why, model, claude, clock::now())?;
             if let Some(given) = &given {
                 // Elsewhere claude asks whether the directory is trusted, and a person may answer.
                 let own = task.cwd == blueprint.dir();

@@ -121,6 +121,12 @@ impl Transcripts {
             Ok(false) | Err(_) => return InTranscript::Absent,
         }
         match on_disk::last_turn(&path) {
+            Ok(turn) if turn.failure.as_ref().is_some_and(|f| f.is_plan_limit) => {
+                InTranscript::Refused {
+                    followed: turn.followed,
+                    until: turn.failure.and_then(|failure| failure.resets_at),
+                }
+            }
             Ok(turn) if turn.finished => InTranscript::Answered,
             Ok(turn) => InTranscript::Taken {
                 followed: turn.followed,
