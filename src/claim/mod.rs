@@ -21,7 +21,7 @@ use crate::core::account::{ReferenceProblem, resolve_reference};
 use crate::core::accounts::lease::Holder;
 use crate::core::hash::hash;
 use crate::core::select::pick::{NoPick, Pick, Request, pick};
-use crate::core::select::pin::Pin;
+use crate::core::select::pin::{Past, Pin};
 use crate::core::select::score::Candidate;
 use crate::core::time::Timestamp;
 use roster::{Origin, Roster};
@@ -203,7 +203,11 @@ fn choose(
         .map(|text| resolve(text, snapshot))
         .transpose()?;
     let candidates = snapshot.candidates(now, |id| sessions.count(id));
-    let mut past = sessions.past(home, snapshot, wish.cwd, now);
+    // What has no directory has no habits there either.
+    let mut past = match wish.cwd.as_os_str().is_empty() {
+        true => Past::default(),
+        false => sessions.past(home, snapshot, wish.cwd, now),
+    };
     if let Origin::Rebuilt { .. } = roster.origin {
         // Nothing is known of anybody's headroom: the account last used, wherever that was.
         past.auto = past.auto.or(sessions.last_used(&candidates));

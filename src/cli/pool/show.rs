@@ -164,6 +164,8 @@ fn branch(text: &mut String, session: &Session, depth: usize, colour: bool) {
     if let Some(full) = &session.full {
         notes.extend(name(full));
         notes.push(plain(&full.cwd));
+        let account = full.account.as_ref();
+        notes.extend(account.map(|account| format!("on {}", plain(&account.label))));
     }
     let status = painted(session.status, 10, colour);
     let id = plain(&session.session_id);

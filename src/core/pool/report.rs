@@ -7,7 +7,7 @@ use super::id::{PromptId, SessionId, SlotId};
 use super::machine::Machine;
 use super::notice::Update;
 use super::prompt_text::is_same;
-use super::slot::{Running, State, Turn};
+use super::slot::{Running, State, Submitted, Turn};
 use super::status::Beginning;
 use crate::core::time::Timestamp;
 
@@ -147,9 +147,27 @@ impl Machine {
                 let same = ours.is_some_and(|ours| is_same(&ours.text, text));
                 if same && running.prompt.is_none() && at >= running.since {
                     running.prompt = prompt;
+                } else if running.ours.is_none() {
+                    self.somebody_submitted(slot_id, text, prompt, at);
+                    self.know_prompt(slot_id);
                 }
             }
-            Turn::Quiet { .. } | Turn::Tidying { .. } | Turn::Choosing(_) => {}
+            Turn::Quiet { .. } => self.somebody_submitted(slot_id, text, prompt, at),
+            Turn::Tidying { .. } | Turn::Choosing(_) => {}
+        }
+    }
+
+    fn somebody_submitted(
+        &mut self,
+        slot_id: SlotId,
+        text: &str,
+        prompt: Option<PromptId>,
+        at: Timestamp,
+    ) {
+        let slot = self.slots.get_mut(&slot_id);
+        if let Some(process) = slot.and_then(|slot| slot.process.as_mut()) {
+            let text = text.into();
+            process.submitted = Some(Submitted { text, prompt, at });
         }
     }
 
@@ -177,7 +195,7 @@ impl Machine {
             running.judged_since.get_or_insert(now);
             return true;
         }
-        // Somebody typed it who is attached. Only the plan's limit has an end that is told.
+        // Nobody knows what was typed. Only the plan's limit has an end that is told.
         let counts = until.is_some() && at >= running.since;
         if counts {
             self.refused(slot_id, None, true, until);

@@ -79,6 +79,8 @@ pub(super) struct Process {
     pub(super) ready_at: Option<Timestamp>,
     /// A look was asked for, and counts as lost then.
     looking: Option<Timestamp>,
+    /// What somebody who is attached has submitted last, when, and which prompt that is.
+    pub(super) submitted: Option<Submitted>,
     /// The text that was typed last, and as which command.
     pub(super) ours: Option<(DeliveryNumber, Arc<str>)>,
 }
@@ -114,6 +116,7 @@ impl Process {
             cleared_at: None,
             ready_at: None,
             looking: None,
+            submitted: None,
             ours: None,
         }
     }
@@ -268,7 +271,15 @@ impl Submission {
     }
 }
 
-/// A prompt of the pool's that was taken.
+/// A prompt that somebody else than the pool typed.
+#[derive(Clone, Debug)]
+pub(super) struct Submitted {
+    pub(super) text: Arc<str>,
+    pub(super) prompt: Option<PromptId>,
+    pub(super) at: Timestamp,
+}
+
+/// A prompt that was taken: the pool's own, or, as command 0, one of somebody who is attached.
 #[derive(Clone, Debug)]
 pub(super) struct Ours {
     pub(super) delivery: Delivery,
@@ -281,7 +292,7 @@ pub(super) struct Ours {
 pub(super) struct Running {
     pub(super) since: Timestamp,
     pub(super) prompt: Option<PromptId>,
-    /// The pool's own prompt, where it is one.
+    /// The prompt, where it is the pool's own, or known.
     pub(super) ours: Option<Ours>,
     /// A hook said that it ended, and the transcript is asked.
     pub(super) doubt: Option<Timestamp>,

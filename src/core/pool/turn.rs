@@ -2,8 +2,9 @@
 
 use super::action::{Action, Fact, Typing};
 use super::event::{InTranscript, Inspection};
-use super::id::{ClaudeUuid, Place, SessionId, SlotId};
+use super::id::{ClaudeUuid, DeliveryNumber, Place, SessionId, SlotId};
 use super::machine::Machine;
+use super::record::Delivery;
 use super::slot::{Ours, Process, Running, State, Turn};
 use super::status::{Beginning, Readiness};
 use crate::core::time::Timestamp;
@@ -121,6 +122,34 @@ impl Machine {
             look_at: now.plus(LOOK),
         };
         self.set_turn(slot_id, Turn::Running(running));
+        self.know_prompt(slot_id);
+    }
+
+    /// The prompt of a turn that is not the pool's, where a hook told it.
+    pub(super) fn know_prompt(&mut self, slot_id: SlotId) {
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return;
+        };
+        let place = slot.place();
+        let (State::Hosting(_, Turn::Running(running)), Some(place), Some(process)) =
+            (&mut slot.state, place, &mut slot.process)
+        else {
+            return;
+        };
+        // The registry follows the hook, or goes before it by a moment.
+        let fits = |at: Timestamp| at.plus(SETTLE) >= running.since;
+        let submitted = process.submitted.take_if(|submitted| fits(submitted.at));
+        if let (None, Some(submitted)) = (&running.ours, submitted) {
+            running.prompt = submitted.prompt;
+            running.ours = Some(Ours {
+                delivery: Delivery {
+                    place,
+                    number: DeliveryNumber(0),
+                },
+                text: submitted.text,
+                conversations: process.uuid.clone().into_iter().collect(),
+            });
+        }
     }
 
     fn advance_running(&mut self, slot_id: SlotId, id: SessionId) -> bool {

@@ -3,14 +3,18 @@
 
 use super::main_loop::{Event, Ground, Pool};
 use crate::adapters::clock;
+use crate::adapters::procs::environment;
+use crate::adapters::registry::Registry;
 use crate::adapters::stamp::file_stamp;
 use crate::contract::snapshot::FileStamp;
+use crate::contract::vars;
 use crate::core::account::AccountId;
 use crate::core::pool::event::{Choice, Event as Happened, Standing};
 use crate::core::pool::id::SessionId;
 use crate::core::select::moving::{self, Refused, Way};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether what is known of the accounts was written anew.
@@ -97,4 +101,15 @@ pub(super) fn choose(
     let _ = std::thread::Builder::new()
         .name("chooser".to_owned())
         .spawn(choose);
+}
+
+/// The process, of no slot of this pool, that has a conversation open: claude itself locks none, and two would write to
+/// one transcript.
+pub(super) fn open_elsewhere(pool: &Path, state_dir: &Path, uuid: &str) -> Option<u32> {
+    let is_ours = |pid: &u32| {
+        let values = environment::of_process(*pid, [vars::CLAUDE_POOL_DIR]);
+        matches!(values, Ok(Some([Some(dir)])) if Path::new(&dir) == pool)
+    };
+    let writers = Registry::of(state_dir).writers(uuid).into_iter();
+    writers.filter(|pid| !is_ours(pid)).min()
 }

@@ -2,6 +2,7 @@
 //! runs on threads of its own; the loop waits for none of it.
 
 use super::accounts::Why;
+use super::handoff::open_elsewhere;
 use super::hosts::clean_up;
 use super::log::{Category, Log};
 use super::main_loop::{Event, Ground, Pool};
@@ -16,6 +17,7 @@ use crate::contract::lease::LeaseName;
 use crate::contract::path_text;
 use crate::contract::paths::CLAUDE_REFRESH_LOCK;
 use crate::contract::paths::pool::{PoolDir, ProcessDir};
+use crate::contract::pool::PoolError;
 use crate::contract::proto::host::{self, Ended, HostRecord, Launch, Size};
 use crate::contract::vars;
 use crate::core::account::AccountId;
@@ -138,9 +140,15 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let events = ground.events.clone();
     let program = ground.configured.program().to_owned();
     let accounts = ground.configured.accounts();
+    let pool_dir = ground.dir.path().to_owned();
     let start = move || {
         let start = || {
             let (model, claude) = (blueprint.model(), blueprint.claude());
+            if let Some(uuid) = &task.resume
+                && let Some(pid) = open_elsewhere(&pool_dir, blueprint.state_dir(), uuid.as_str())
+            {
+                return Err(PoolError::open_elsewhere(pid).text);
+            }
             let why = match (account, &task.resume) {
                 (Some(_), Some(_)) => Why::Handoff,
                 _ => Why::Slot,

@@ -1,7 +1,9 @@
 //! Sessions whose account runs into its limit go on under another one, with the real client.
 
 use super::pooled::Pooled;
-use super::stage::{BOUND, Stage};
+use super::stage::{BOUND, Stage, finish};
+use super::terminal::Terminal;
+use crate::support::CCP;
 use ccp::adapters::files::pause;
 use ccp_standin::service::{Resets, WindowKind};
 use serde_json::{Value, json};
@@ -172,4 +174,66 @@ fn with_every_account_exhausted_a_prompt_waits_for_the_first_reset() {
     assert_eq!(asked.last().map(|(_, status, _)| *status), Some(200));
     assert!(asked.len() <= 2, "{asked:?}");
     assert_eq!(pooled.info(id)["limitedUntil"], json!(null));
+}
+
+#[test]
+fn whoever_is_attached_goes_on_with_the_session() {
+    let Some(pooled) = pool_on(&["a", "b"], &[]) else {
+        return;
+    };
+    let session = pooled.start("hello");
+    let first = pooled.account_of(&session);
+    let terminal = Terminal::start(
+        &pooled.stage,
+        &format!("{CCP} pool attach --session {session}"),
+    );
+    terminal.wait("its past", |screen| {
+        screen.contains("simulated answer to: hello")
+    });
+    pooled.exhaust(&first, 7200);
+    // Typed by the person, for whom it is typed again.
+    terminal.prompt("who are you now");
+    let screen = terminal.wait("the answer of another account", |screen| {
+        screen.contains("simulated answer to: who are you now")
+    });
+    assert_ne!(pooled.account_of(&session), first, "{screen}");
+    // And it takes what is typed there now.
+    pooled.pool(&["wait", "--session", &session]);
+    terminal.prompt("still here");
+    terminal.wait("the next answer", |screen| {
+        screen.contains("simulated answer to: still here")
+    });
+    terminal.keys(&["-l", "~."]);
+    terminal.ended(0);
+}
+
+#[test]
+fn a_conversation_that_is_open_elsewhere_is_not_brought_back() {
+    let Some(pooled) = pool_on(&["a"], &[]) else {
+        return;
+    };
+    let session = pooled.start("one");
+    let uuid = pooled.info(&session)["claudeUUID"].clone();
+    let uuid = uuid.as_str().expect("known").to_owned();
+    // Another session takes the only slot.
+    pooled.start("two");
+    assert_eq!(pooled.info(&session)["status"], "offloaded");
+    let outside = Terminal::start(
+        &pooled.stage,
+        &format!("CCP_ACCOUNT=a {CCP} run --resume {uuid}"),
+    );
+    outside.wait("its past", |screen| {
+        screen.contains("simulated answer to: one")
+    });
+    let mut command = pooled.stage.command(CCP);
+    command.args(["pool", "followup", "--session", &session, "--prompt", "no"]);
+    let refused = finish(command).output;
+    assert_eq!(refused.code, 1, "{refused:#?}");
+    let said = "session is open elsewhere (pid ";
+    assert!(refused.stderr.contains(said), "{refused:#?}");
+    assert_eq!(pooled.info(&session)["status"], "offloaded");
+    outside.keys(&["C-c", "C-c"]);
+    outside.ended(0);
+    let reply = pooled.followup(&session, "and now");
+    assert!(content(&reply).contains("simulated answer to: and now"));
 }

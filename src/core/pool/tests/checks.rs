@@ -117,11 +117,12 @@ impl Simulation {
         match typing {
             Typing::Prompt(text) if **text == *CONTINUE => {}
             Typing::Prompt(text) => {
-                let promise = &self.promises[&**text];
-                assert!(!promise.refused, "{text} was refused and is typed");
-                let row = self.world.disk.prompts.get(&promise.session);
-                let delivery = row.and_then(|(prompt, ..)| prompt.delivery);
-                let written = delivery.is_some_and(|d| d.place == place && d.number == number);
+                let promise = self.promises.get(&**text);
+                let refused = promise.is_some_and(|promise| promise.refused);
+                assert!(!refused, "{text} was refused and is typed");
+                let rows = self.world.disk.prompts.values();
+                let mut deliveries = rows.filter_map(|(prompt, ..)| prompt.delivery);
+                let written = deliveries.any(|d| d.place == place && d.number == number);
                 assert!(written, "{text} is typed before that is on disk");
                 let (times, _) = fate(&self.world, text);
                 assert_eq!(times, 0, "{text} is typed again");
