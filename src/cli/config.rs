@@ -129,6 +129,8 @@ fn value_of(settings: &Settings, key: &Key) -> String {
         }),
         ("overlay", "base") => quoted(&settings.base),
         ("daemon", "autostart") => settings.autostart.to_string(),
+        ("pool", "handoff") => quoted(settings.pools.handoff.name()),
+        ("pool", "allow_extra_usage") => settings.pools.allow_extra_usage.to_string(),
         ("env", "keep") => list(settings.keep_env.iter().map(String::as_str).collect()),
         // A test holds this list against the table of keys.
         _ => key.default.to_owned(),
@@ -156,6 +158,8 @@ mod tests {
                 "overlay.settings" => r#""two-way""#,
                 "overlay.base" => r#""/x y""#,
                 "daemon.autostart" => "false",
+                "pool.handoff" => r#""never""#,
+                "pool.allow_extra_usage" => "true",
                 "env.keep" => r#"["ANTHROPIC_API_KEY"]"#,
                 path => panic!("{path} is not shown"),
             };

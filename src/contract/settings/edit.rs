@@ -95,15 +95,23 @@ fn unknown(path: &str) -> EditError {
 fn write_value(kind: Kind, value: &str) -> String {
     let value = value.trim();
     match kind {
-        Kind::Word(_) | Kind::Directory if value.starts_with(['"', '\'']) => value.to_owned(),
-        Kind::Word(_) | Kind::Directory => quote(value),
+        Kind::Word(_) | Kind::Directory | Kind::Text if value.starts_with(['"', '\'']) => {
+            value.to_owned()
+        }
+        Kind::Word(_) | Kind::Directory | Kind::Text => quote(value),
         // Anything that is neither is quoted, so that it is refused as a value and not as a line of the file.
         Kind::Flag if matches!(value, "true" | "false") => value.to_owned(),
-        Kind::Flag => quote(value),
-        Kind::Words(..) if value.starts_with('[') => value.to_owned(),
-        Kind::Words(..) => {
+        Kind::Count(_) if value.parse::<i64>().is_ok() => value.to_owned(),
+        Kind::Flag | Kind::Count(_) => quote(value),
+        Kind::Words(..) | Kind::Names if value.starts_with('[') => value.to_owned(),
+        Kind::Words(..) | Kind::Names => {
+            // A name may have blanks, a word has none.
+            let between: &[char] = match kind {
+                Kind::Names => &[','],
+                _ => &[',', ' '],
+            };
             let words = value
-                .split([',', ' '])
+                .split(between)
                 .map(|w| w.trim().trim_matches('"'))
                 .filter(|w| !w.is_empty());
             let words: Vec<String> = words.map(quote).collect();
@@ -154,9 +162,7 @@ fn splice(text: &str, table: &str, name: &str, written: &str) -> Option<String> 
         let newline = if before.ends_with('\n') { "" } else { "\n" };
         return Some(format!("{before}{newline}{line}{}", &text[at..]));
     }
-    if content.is_some() {
-        return None;
-    }
+    // Where the table cannot be written a second time, the text is none afterwards.
     let newline = if text.is_empty() || text.ends_with('\n') {
         ""
     } else {

@@ -4,10 +4,12 @@
 mod check;
 mod edit;
 pub mod keys;
+pub mod pools;
 mod text;
 
 pub use check::SettingsError;
 pub use edit::{EditError, set};
+pub use pools::{Handoff, PoolSettings, PoolTable, Pools};
 pub use text::{commented_default, help};
 
 use super::paths::Base;
@@ -29,6 +31,8 @@ pub struct Settings {
     pub base: String,
     /// `[daemon] autostart`: whether launches and commands start a daemon in the background.
     pub autostart: bool,
+    /// `[pool]` and `[pool.NAME]`: the session pools.
+    pub pools: Pools,
     /// `[env] keep`: override variables that are left alone at launch.
     pub keep_env: Vec<String>,
 }
@@ -67,6 +71,7 @@ impl Default for Settings {
             flow: Flow::OneWay,
             base: "~/.claude".to_owned(),
             autostart: true,
+            pools: Pools::default(),
             keep_env: Vec::new(),
         }
     }
@@ -76,6 +81,12 @@ impl Settings {
     /// Reads the text of a `config.toml`. All problems are found, not only the first.
     pub fn parse(text: &str) -> Result<Self, Vec<SettingsError>> {
         check::parse(text)
+    }
+
+    /// What counts for the session pool of this name: its own table, then `[pool]`, then the defaults.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> PoolSettings {
+        self.pools.of(name)
     }
 
     /// The base that accounts present, for the person whose home directory this is.
