@@ -22,6 +22,7 @@ pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
         .ok_or_else(|| Failure::new(format!("{} is not an absolute path", given.display())))?;
     let settings = context.settings()?;
     let for_claude = context.user_home.clone();
+    let (for_settings, name) = (context.clone(), dir.name());
     let places = Places {
         dir,
         surroundings: Surroundings {
@@ -31,6 +32,10 @@ pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
             environment: std::env::vars_os().collect(),
             find_claude: Box::new(move || {
                 claude::find_claude(&for_claude).map_err(|failure| failure.error)
+            }),
+            pool_settings: Box::new(move || {
+                let settings = for_settings.settings();
+                settings.map(|s| s.pool(&name)).map_err(|e| e.to_string())
             }),
             program: super::spawn::own_program()?,
             umask,

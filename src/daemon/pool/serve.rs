@@ -122,6 +122,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
             error,
         })?;
     let listening = Listening::at(&dir)?;
+    let _ = fs::remove_file(dir.ended());
     log.write(
         Category::State,
         None,

@@ -1,6 +1,6 @@
 //! How the pool is configured, and what its slots are started from.
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, Only};
 use super::spawning::Task;
 use super::views::Labels;
 use crate::adapters::agent::slot::{
@@ -13,6 +13,7 @@ use crate::contract::paths::pool::PoolDir;
 use crate::contract::paths::{Base, Home};
 use crate::contract::pool::{Code, Config, PoolError};
 use crate::contract::proto::host::{Launch, Size};
+use crate::contract::settings::PoolSettings;
 use crate::core::hash::hash;
 use crate::core::pool::event::Settings;
 use crate::core::pool::id::Build;
@@ -34,6 +35,9 @@ const PLUGINS: &str = "plugins";
 /// Finds claude, as a launch would; or says why there is none.
 pub type FindClaude = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
 
+/// Reads what the person's settings say about the pool; or says what is wrong with them.
+pub type ReadSettings = Box<dyn Fn() -> Result<PoolSettings, String> + Send + Sync>;
+
 /// What a daemon finds around it.
 pub struct Surroundings {
     /// The person's home directory.
@@ -46,6 +50,8 @@ pub struct Surroundings {
     pub environment: Vec<(OsString, OsString)>,
     /// Finds claude.
     pub find_claude: FindClaude,
+    /// Reads what the person's settings say about this pool.
+    pub pool_settings: ReadSettings,
     /// This program, for hosts and hooks.
     pub program: PathBuf,
     /// The mask of file modes that claude begins with.
@@ -59,6 +65,8 @@ pub(super) struct Configured {
     /// What the login shell makes of the environment; asked anew at each init.
     shell: Mutex<Option<Arc<ShellEnvironment>>>,
     labels: Mutex<Labels>,
+    /// The person's settings, as they were read last.
+    person: Mutex<PoolSettings>,
     surroundings: Surroundings,
 }
 
@@ -78,6 +86,7 @@ impl Configured {
             config: Mutex::new(Config::parse(&text)?),
             shell: Mutex::new(None),
             labels: Mutex::default(),
+            person: Mutex::default(),
             surroundings,
         })
     }
@@ -118,6 +127,22 @@ impl Configured {
             user_home: self.surroundings.user_home.clone(),
             program: self.surroundings.program.clone(),
         }
+    }
+
+    /// What the person's settings say about this pool now; what they said last while the file is wrong.
+    pub(super) fn person(&self) -> PoolSettings {
+        let mut person = self.person.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(read) = (self.surroundings.pool_settings)() {
+            *person = read;
+        }
+        person.clone()
+    }
+
+    /// The accounts that slots may use, where the person says.
+    pub(super) fn only(&self) -> Option<Only> {
+        let names = self.person().accounts?;
+        let pool = self.dir.name();
+        Some(Only { pool, names })
     }
 
     /// What accounts are called, as it was read last.
