@@ -16,6 +16,7 @@ mod strays;
 
 mod conditions;
 mod endpoint;
+mod kept;
 mod log_file;
 mod main_loop;
 mod perform;

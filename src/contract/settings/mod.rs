@@ -97,7 +97,8 @@ impl Settings {
 }
 
 /// Replaces a leading `~` and drops trailing slashes; resolves nothing.
-fn expand(path: &str, user_home: &Path) -> PathBuf {
+#[must_use]
+pub fn expand(path: &str, user_home: &Path) -> PathBuf {
     let full = match path.strip_prefix('~') {
         Some(rest) => user_home.join(rest.trim_start_matches('/')),
         None => PathBuf::from(path),
