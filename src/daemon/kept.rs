@@ -4,6 +4,7 @@
 
 use super::log::Log;
 use super::main_loop::Places;
+use super::spawn;
 use crate::adapters::files::{self, Lock, PRIVATE_FILE, modified_ns, replace_rebuildable};
 use crate::adapters::procs::children::{Signal, has_ended, signal_group};
 use crate::adapters::{clock, procs};
@@ -15,7 +16,7 @@ use crate::contract::{exit, vars};
 use crate::core::calendar::rfc3339;
 use crate::core::kept::{Action, Event, Fact, Kept, Outcome, Sight, Standing};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// How much of what it says is read, in bytes.
 const MAX_SAID: u64 = 16 * 1024;
 
+/// The largest list that is read, in bytes.
+const MAX_TOLD: u64 = 1024 * 1024;
+
 /// What the thread is told.
 #[derive(Debug)]
 pub(super) enum Told {
@@ -42,6 +46,17 @@ pub(super) enum Told {
     Done(String, Outcome),
     /// It is time to end.
     Stop,
+}
+
+/// How the pools stand, as the daemon of this home tells; nothing while none runs.
+#[must_use]
+pub fn told(home: &Home) -> KeptPools {
+    let mut text = Vec::new();
+    if spawn::running(home).is_some() {
+        let file = File::open(home.kept_pools());
+        let _ = file.and_then(|file| file.take(MAX_TOLD).read_to_end(&mut text));
+    }
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// Keeps the pools until it is told to stop.

@@ -2,6 +2,7 @@
 //! daemon calls them when they are due, and answers on a socket.
 
 pub mod fold;
+pub mod kept;
 pub mod log;
 pub mod overlays;
 pub mod pool;
@@ -16,7 +17,6 @@ mod strays;
 
 mod conditions;
 mod endpoint;
-mod kept;
 mod log_file;
 mod main_loop;
 mod perform;

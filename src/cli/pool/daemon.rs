@@ -30,8 +30,13 @@ pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
             home: context.home.clone(),
             base: settings.base(&context.user_home),
             environment: std::env::vars_os().collect(),
-            find_claude: Box::new(move || {
-                claude::find_claude(&for_claude).map_err(|failure| failure.error)
+            find_claude: Box::new(move |path| {
+                let found = claude::find_claude(&for_claude);
+                let found = found.or_else(|failure| match path {
+                    Some(path) => claude::find_claude_on(&for_claude, Some(path)),
+                    None => Err(failure),
+                });
+                found.map_err(|failure| failure.error)
             }),
             pool_settings: Box::new(move || {
                 let settings = for_settings.settings();

@@ -41,7 +41,7 @@ fn keys(settings: &PoolSettings, stand: &Stand) -> Map<String, Value> {
 }
 
 /// Begins the pool where it does not run, and tells it what its table says otherwise than it does.
-pub(super) fn begun(stand: &Stand) -> Result<(), Failure> {
+pub fn begun(stand: &Stand) -> Result<(), Failure> {
     let socket = match places::place(stand)? {
         Place::Here(socket) => socket,
         Place::Remote(remote) => {
@@ -105,7 +105,7 @@ fn differing(config: &Config, table: &Map<String, Value>) -> (Option<u32>, Map<S
 
 /// Whether a prompt may begin the pool where nobody has: the usual one, one with a table, or one that was there before. A
 /// name that was mistyped makes none.
-pub(super) fn may_begin(stand: &Stand, problem: &PoolClientError) -> bool {
+pub fn may_begin(stand: &Stand, problem: &PoolClientError) -> bool {
     let is_missing = match problem {
         PoolClientError::NotRunning(_) => true,
         PoolClientError::Refused(error, _) => error.code == Code::NotInitialized,

@@ -6,21 +6,17 @@ use crate::cli::pool::link::Link;
 use crate::cli::pool::places;
 use crate::cli::pool::stand::Stand;
 use crate::client::pool::PoolClientError;
-use crate::contract::kept::{KeptPools, KeptState, PoolReport};
+use crate::contract::kept::{KeptState, PoolReport};
 use crate::contract::paths::pool::{DEFAULT_POOL, PoolDir};
 use crate::contract::pool::{Code, Health, Place, Pools, Reply, Request};
-use crate::daemon::spawn;
+use crate::daemon::kept;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// How long all of them together have to answer.
 const BOUND: Duration = Duration::from_secs(1);
-/// The largest list of the daemon's that is read, in bytes.
-const MAX_KEPT: u64 = 1024 * 1024;
 
 /// Every pool of this machine, by name. What cannot be read of it is done without.
 pub(super) fn ask(context: &Context) -> Vec<PoolReport> {
@@ -29,7 +25,7 @@ pub(super) fn ask(context: &Context) -> Vec<PoolReport> {
     };
     let settings = context.settings().unwrap_or_default();
     let noted = places::load(&stand).unwrap_or_default();
-    let kept = kept(context);
+    let kept = kept::told(&context.home);
     let named = settings.pools.named.keys().map(String::as_str);
     let names = noted
         .names()
@@ -80,16 +76,6 @@ pub(super) fn ask(context: &Context) -> Vec<PoolReport> {
         }
     }
     reports.into_values().collect()
-}
-
-/// What the daemon of the accounts tells; nothing while none runs.
-fn kept(context: &Context) -> KeptPools {
-    let mut text = Vec::new();
-    if spawn::running(&context.home).is_some() {
-        let read = File::open(context.home.kept_pools());
-        let _ = read.and_then(|file| file.take(MAX_KEPT).read_to_end(&mut text));
-    }
-    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// Where the pool is, unless that is elsewhere.

@@ -19,7 +19,7 @@ use crate::core::pool::event::Settings;
 use crate::core::pool::id::Build;
 use crate::core::select::moving::Policy;
 use serde_json::{Map, Value};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ const MAX_CONFIG: u64 = 1024 * 1024;
 /// Name of the base's plugin store.
 const PLUGINS: &str = "plugins";
 
-/// Finds claude, as a launch would; or says why there is none.
-pub type FindClaude = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
+/// Finds claude, as a launch would, also on this `PATH` besides; or says why there is none.
+pub type FindClaude = Box<dyn Fn(Option<&OsStr>) -> Result<PathBuf, String> + Send + Sync>;
 
 /// Reads what the person's settings say about the pool; or says what is wrong with them.
 pub type ReadSettings = Box<dyn Fn() -> Result<PoolSettings, String> + Send + Sync>;
@@ -215,7 +215,10 @@ impl Configured {
         self.read_labels();
         let config = self.config();
         let flags = flags_of(&config)?;
-        let claude = (self.surroundings.find_claude)().map_err(refused)?;
+        // A service has the system's `PATH`, not the person's.
+        let environment = self.environment();
+        let find = &self.surroundings.find_claude;
+        let claude = find(environment.get("PATH")).map_err(refused)?;
         let identity = ClaudeIdentity::of(&claude).map_err(refused)?;
         let home = &self.surroundings.user_home;
         let dir = config.dir.as_ref().map_or(home.clone(), PathBuf::from);
@@ -232,7 +235,7 @@ impl Configured {
             },
             flags,
             claude,
-            environment: self.environment(),
+            environment,
             base_dir: self.surroundings.base.dir.clone(),
             pool_dir: self.dir.path().to_owned(),
             program: self.surroundings.program.clone(),
