@@ -32,6 +32,8 @@ fn show(context: &Context) -> Outcome {
     for key in KEYS {
         lines.push(format!("{} = {}", key.path(), value_of(&settings, key)));
     }
+    let pools = of_pools(&settings).into_iter();
+    lines.extend(pools.map(|(path, value)| format!("{path} = {value}")));
     print(&lines.join("\n"))
 }
 
@@ -40,6 +42,10 @@ fn get(context: &Context, path: &str) -> Outcome {
     let key = path
         .split_once('.')
         .and_then(|(table, name)| find(table, name));
+    let of_pools = of_pools(&settings);
+    if let Some((_, value)) = of_pools.iter().find(|(key, _)| key == path) {
+        return print(value);
+    }
     let Some(key) = key else {
         // The same words as for a change of a key that does not exist.
         let problem = set("", path, "").expect_err("there is no such key");
@@ -48,6 +54,16 @@ fn get(context: &Context, path: &str) -> Outcome {
             .code(exit::USAGE));
     };
     print(&value_of(&settings, key))
+}
+
+/// What the tables of pools say: key and value.
+fn of_pools(settings: &Settings) -> Vec<(String, String)> {
+    let pools = settings.pools.named.iter();
+    let keys = pools.flat_map(|(name, table)| {
+        let written = table.written().into_iter();
+        written.map(move |(key, value)| (format!("pool.{name}.{key}"), value))
+    });
+    keys.collect()
 }
 
 fn change(context: &Context, key: &str, value: &str) -> Outcome {

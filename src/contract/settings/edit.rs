@@ -3,6 +3,7 @@
 use super::check;
 use super::check::{SettingsError, nearest};
 use super::keys::{self, KEYS, Kind};
+use super::pools::POOL_KEYS;
 use std::fmt;
 use toml::de::{DeTable, DeValue};
 
@@ -52,7 +53,12 @@ pub fn set(text: &str, path: &str, value: &str) -> Result<String, EditError> {
     let key = path
         .split_once('.')
         .and_then(|(table, name)| keys::find(table, name))
-        .ok_or_else(|| unknown(path))?;
+        .ok_or_else(|| match is_of_a_pool(path) {
+            true => EditError::NoPlace {
+                path: path.to_owned(),
+            },
+            false => unknown(path),
+        })?;
     if let Some(error) = check::parse(text).err().and_then(first) {
         return Err(EditError::File(error));
     }
@@ -78,6 +84,14 @@ pub fn set(text: &str, path: &str, value: &str) -> Result<String, EditError> {
 
 fn first(errors: Vec<SettingsError>) -> Option<SettingsError> {
     errors.into_iter().next()
+}
+
+/// Whether it is a key of a `[pool.NAME]`.
+fn is_of_a_pool(path: &str) -> bool {
+    let of = path
+        .strip_prefix("pool.")
+        .and_then(|path| path.rsplit_once('.'));
+    of.is_some_and(|(_, name)| POOL_KEYS.iter().any(|key| key.name == name))
 }
 
 fn unknown(path: &str) -> EditError {
@@ -121,7 +135,7 @@ fn write_value(kind: Kind, value: &str) -> String {
 }
 
 /// A basic string of TOML; control characters as it wants them.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

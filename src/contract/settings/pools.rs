@@ -1,6 +1,7 @@
 //! `[pool]` and `[pool.NAME]`: what the person says about session pools, and what of it counts for one of them.
 
 use super::check::{SettingsError, check_value, line_of, nearest};
+use super::edit::quote;
 use super::keys::{Kind, Value};
 use crate::contract::paths::pool::is_pool_name;
 use std::collections::BTreeMap;
@@ -94,6 +95,32 @@ pub struct PoolSettings {
     pub handoff: Handoff,
     /// The accounts its slots may use, as the person names them; none: all.
     pub accounts: Option<Vec<String>>,
+}
+
+impl PoolTable {
+    /// What it says, key by key, as it would be written.
+    #[must_use]
+    pub fn written(&self) -> Vec<(&'static str, String)> {
+        let names = |names: &Vec<String>| {
+            let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
+            format!("[{}]", quoted.join(", "))
+        };
+        let rows = [
+            ("size", self.size.map(|size| size.to_string())),
+            ("flags", self.flags.as_deref().map(quote)),
+            ("dir", self.dir.as_deref().map(quote)),
+            ("keep_fresh", self.keep_fresh.map(|count| count.to_string())),
+            ("autostart", self.autostart.map(|flag| flag.to_string())),
+            (
+                "allow_extra_usage",
+                self.allow_extra_usage.map(|flag| flag.to_string()),
+            ),
+            ("handoff", self.handoff.map(|handoff| quote(handoff.name()))),
+            ("accounts", self.accounts.as_ref().map(names)),
+        ];
+        let set = rows.into_iter();
+        set.filter_map(|(key, value)| Some((key, value?))).collect()
+    }
 }
 
 impl Pools {

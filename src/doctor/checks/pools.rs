@@ -89,7 +89,7 @@ fn absent(patient: &Patient<'_>, name: &str, kept: Option<&KeptPool>) -> Finding
             Daemon::Absent => format!("pool {name} does not run, for the daemon does not"),
             _ => format!("pool {name} does not run, and the daemon does not keep it"),
         };
-        let hint = "`ccp service install` keeps the daemon, `ccp doctor` says how it is";
+        let hint = "`ccp service install` keeps the daemon, the next launch starts it";
         return Finding::note(text, hint);
     };
     let begin = format!("`ccp pool --pool {name} init` begins it");

@@ -304,3 +304,44 @@ fn a_prompt_begins_the_usual_pool_from_nothing_and_no_other() {
     assert!(said.starts_with("error: no pool listens"), "{said}");
     assert!(!stage.dir("typo").exists());
 }
+
+#[test]
+fn a_pool_that_hangs_holds_the_status_up_for_no_longer_than_its_bound() {
+    let stage = Stage::new("[pool.default]\n[pool.other]\n");
+    stage.ground.make_dir();
+    let listener = UnixListener::bind(stage.dir("default").join("api.sock")).expect("binds");
+    let status = stage.status("default");
+    let problem = status["problem"].as_str().expect("is told");
+    assert!(problem.starts_with("it does not answer within"), "{status}");
+    let table = stage.ok(&["status", "--plain"]);
+    assert!(table.contains("other    does not run"), "{table}");
+    drop(listener);
+    fs::remove_dir_all(stage.dir("default")).expect("is ours");
+}
+
+#[test]
+fn the_tool_that_starts_a_session_begins_the_usual_pool() {
+    let stage = Stage::new("[pool.default]\nsize = 1\n");
+    let mut command = stage.command(&["mcp"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut server = command.spawn().expect("starts");
+    let mut stdin = server.stdin.take().expect("a pipe");
+    let start = json!({"name": "start", "arguments": {"prompt": "by a tool", "block": true}});
+    for message in [
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18",
+            "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": start}),
+    ] {
+        writeln!(stdin, "{message}").expect("is read");
+    }
+    let lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+    let answer = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains("\"id\":2"));
+    let answer = answer.expect("an answer");
+    assert!(answer.contains("said: by a tool"), "{answer}");
+    assert_eq!(stage.health("default")["size"], 1);
+    drop(stdin);
+    server.wait().expect("ends");
+}

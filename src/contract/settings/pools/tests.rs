@@ -140,9 +140,29 @@ fn an_edit_keeps_the_tables_of_the_pools() {
         assert_eq!(after.pools.named, before.pools.named, "{key}");
         assert_ne!(after, before, "{key}");
     }
+    let error = set(WHOLE, "pool.default.size", "3").expect_err("is refused");
+    let expected = "cannot add pool.default.size to the file: write it there by hand";
+    assert_eq!(error.to_string(), expected);
+    let error = set(WHOLE, "pool.default.sise", "3").expect_err("is refused");
+    assert!(error.to_string().starts_with("unknown key"), "{error}");
     let implied = set("[pool.x]\nsize = 2\n", "pool.handoff", "never").expect("is set");
     let settings = Settings::parse(&implied).expect("is right").pool("x");
     assert_eq!((settings.size, settings.handoff), (Some(2), Handoff::Never));
+}
+
+#[test]
+fn what_a_table_says_is_written_as_it_was_read() {
+    let settings = Settings::parse(WHOLE).expect("is right");
+    let mut text = String::from("[pool]\nhandoff = \"never\"\nallow_extra_usage = true\n");
+    for (name, table) in &settings.pools.named {
+        text.push_str(&format!("[pool.\"{name}\"]\n"));
+        for (key, value) in table.written() {
+            text.push_str(&format!("{key} = {value}\n"));
+        }
+    }
+    assert_eq!(Settings::parse(&text), Ok(settings.clone()), "{text}");
+    let whole = settings.pools.named["default"].written();
+    assert_eq!(whole.len(), POOL_KEYS.len());
 }
 
 #[test]
