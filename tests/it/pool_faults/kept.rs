@@ -2,6 +2,7 @@
 
 use super::ground::{Client, Ground, wait};
 use crate::support::put;
+use ccp::adapters::files::Lock;
 use ccp::adapters::procs::children::{Signal, signal_child};
 use serde_json::{Value, json};
 use std::fs;
@@ -137,19 +138,28 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.stop();
-        for entry in fs::read_dir(self.ground.home().join("pools"))
+        let pools = fs::read_dir(self.ground.home().join("pools"));
+        let names: Vec<String> = pools
             .into_iter()
             .flatten()
-        {
-            let name = entry.expect("is there").file_name();
+            .flatten()
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        for name in &names {
             let destroy = json!({"type": "destroy", "confirm": true});
-            let answer = self.ask(&name.to_string_lossy(), &destroy);
             // One that never began has no slots.
-            if answer["type"] == "error"
-                && let Some(pid) = self.pid(&name.to_string_lossy())
+            if self.ask(name, &destroy)["type"] == "error"
+                && let Some(pid) = self.pid(name)
             {
                 signal_child(pid, Signal::Terminate);
             }
+        }
+        let runs = |name: &String| Lock::is_held(&self.dir(name).join("daemon.lock"));
+        if !std::thread::panicking() {
+            wait("the end of the pools", || {
+                !names.iter().any(|name| runs(name).unwrap_or(false))
+            });
         }
     }
 }
