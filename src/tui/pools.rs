@@ -1,5 +1,6 @@
 //! The session pools as lines of text, below the accounts.
 
+use super::rows::printable;
 use super::times;
 use crate::contract::kept::{KeptState, PoolReport};
 use crate::contract::pool::SlotCounts;
@@ -20,7 +21,8 @@ pub fn pool_table(pools: &[PoolReport], now: Timestamp, zone: &TimeZone) -> Stri
     let mut text = format!("  {HEAD}\n");
     for pool in pools {
         let blank = " ".repeat(width.saturating_sub(pool.name.width()));
-        let said = said(pool, now, zone);
+        // Why a slot does not start may be told with what stood on its screen.
+        let said = printable(&said(pool, now, zone));
         text.push_str(&format!("  {}{blank}  {said}\n", pool.name));
     }
     text
@@ -129,7 +131,7 @@ mod tests {
                 name: "w".to_owned(),
                 kept: Some(KeptState::Resting),
                 rests_until: Some("2026-06-15T16:58:00Z".to_owned()),
-                problem: Some("the pool's dir /x: not there".to_owned()),
+                problem: Some("the pool's dir /x:\u{1b}not there".to_owned()),
                 ..PoolReport::default()
             },
             PoolReport {
@@ -139,7 +141,7 @@ mod tests {
         ];
         let expected = "  POOL\n  \
              default  4 slots: 1 fresh, 3 processing · 2 waiting · on work 3, home 1 · ccp 0.1.0\n  \
-             w        does not run · begun too often, rests until 12:58 PM · the pool's dir /x: not there\n  \
+             w        does not run · begun too often, rests until 12:58 PM · the pool's dir /x:\u{fffd}not there\n  \
              x        does not run\n";
         let now = Timestamp::from_unix_ms(NOW);
         assert_eq!(pool_table(&pools, now, &zone()), expected);

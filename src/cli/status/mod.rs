@@ -94,8 +94,13 @@ fn full_screen(context: &Context, mut source: Source) -> Outcome {
     };
     let cwd = source.cwd().clone();
     let (sampling, pinning, login) = (context.clone(), context.clone(), context.clone());
+    let asking = context.clone();
     let services = Services {
-        look: Box::new(move || source.look_closely()),
+        look: Box::new(move || {
+            let mut moment = source.look_closely();
+            moment.status.pools = Some(pools::ask(&asking));
+            moment
+        }),
         refresh: Arc::new(move || refresh::sample_all(&sampling).map_err(|f| f.error)),
         pin: Arc::new(move |wish| pin(&pinning, &cwd, wish)),
         login: Box::new(move |id| sign_in(&login, id)),
