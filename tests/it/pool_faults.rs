@@ -5,6 +5,7 @@ mod claude;
 mod clients;
 mod disk;
 mod ground;
+mod kept;
 mod left_behind;
 mod mutated;
 mod places;

@@ -22,6 +22,7 @@ pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
         .ok_or_else(|| Failure::new(format!("{} is not an absolute path", given.display())))?;
     let settings = context.settings()?;
     let for_claude = context.user_home.clone();
+    let (for_settings, name) = (context.clone(), dir.name());
     let places = Places {
         dir,
         surroundings: Surroundings {
@@ -29,8 +30,17 @@ pub fn run(context: &Context, arguments: &PoolDaemon) -> Outcome {
             home: context.home.clone(),
             base: settings.base(&context.user_home),
             environment: std::env::vars_os().collect(),
-            find_claude: Box::new(move || {
-                claude::find_claude(&for_claude).map_err(|failure| failure.error)
+            find_claude: Box::new(move |path| {
+                let found = claude::find_claude(&for_claude);
+                let found = found.or_else(|failure| match path {
+                    Some(path) => claude::find_claude_on(&for_claude, Some(path)),
+                    None => Err(failure),
+                });
+                found.map_err(|failure| failure.error)
+            }),
+            pool_settings: Box::new(move || {
+                let settings = for_settings.settings();
+                settings.map(|s| s.pool(&name)).map_err(|e| e.to_string())
             }),
             program: super::spawn::own_program()?,
             umask,

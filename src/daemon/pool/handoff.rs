@@ -1,6 +1,7 @@
 //! What the pool knows of the accounts beyond the one a slot is on: which of them the plan refuses, and where a session of
 //! a refused one may go on. Read from what launches read; nobody is asked.
 
+use super::accounts;
 use super::main_loop::{Event, Ground, Pool};
 use crate::adapters::clock;
 use crate::adapters::procs::environment;
@@ -62,11 +63,18 @@ impl Watch {
         self.judged_at = self.looked_at;
         let accounts = ground.configured.accounts();
         self.stamp = Some(file_stamp(&accounts.home.snapshot()));
-        let ranking = accounts.ranking(&BTreeMap::new(), None, clock::now());
-        self.standing = ranking.map(|ranking| Standing {
-            refused: moving::refused(&ranking),
-            outgrown: moving::outgrown(&ranking),
-            is_open: ranking.iter().any(|account| account.available()),
+        let only = ground.configured.only();
+        let billing = ground.configured.person().allow_extra_usage;
+        let standing = accounts.standing(only.as_ref(), &BTreeMap::new(), None, clock::now());
+        self.standing = standing.map(|accounts::Standing { ranking, billed }| {
+            let mut refused = moving::refused(&ranking);
+            // Whoever pays for more is not refused.
+            refused.retain(|account, _| !(billing && billed.contains(account)));
+            Standing {
+                refused,
+                outgrown: moving::outgrown(&ranking),
+                is_open: ranking.iter().any(|account| account.available()),
+            }
         });
         self.standing.clone()
     }
@@ -80,13 +88,17 @@ pub(super) fn choose(
     refused: BTreeMap<AccountId, Timestamp>,
 ) {
     let accounts = pool.ground.configured.accounts();
-    let policy = pool.ground.configured.handoff();
+    let (policy, only) = (
+        pool.ground.configured.handoff(),
+        pool.ground.configured.only(),
+    );
     let model = pool.blueprint.model().map(str::to_owned);
     let events = pool.ground.events.clone();
     let choose = move || {
         let now = clock::now();
-        let ranking = accounts.ranking(&refused, model.as_deref(), now);
-        let way = moving::way(&ranking.unwrap_or_default(), policy, &question, now);
+        let standing = accounts.standing(only.as_ref(), &refused, model.as_deref(), now);
+        let ranking = standing.map_or_else(Vec::new, |standing| standing.ranking);
+        let way = moving::way(&ranking, policy, &question, now);
         let choice = match way {
             Way::Move(to) => Choice::Move { to },
             Way::Wait { until, anywhere } => Choice::Wait { until, anywhere },

@@ -7,12 +7,14 @@ use super::processes::LookFor;
 use super::spawning::{self, Task};
 use super::transcripts::Awaited;
 use super::{handoff, typing, views};
+use crate::adapters::files;
 use crate::contract::pool::{Code, PoolError, PoolSize, Reply as Told};
 use crate::contract::proto::host::{Look, Script, ToHost};
 use crate::core::calendar::rfc3339;
 use crate::core::pool::action::{Action, Content, ContentSource, Fact, Reply, Typing};
 use crate::core::pool::event::{Event as Happened, Hook, Report, TurnFailure};
 use crate::core::pool::id::{ClaudeUuid, Place, PromptId, SessionId, Ticket};
+use crate::core::pool::notice::{Notice, PoolNews};
 use crate::core::pool::status::{Beginning, Disposition, Status};
 use crate::core::registry::{EndReason, HookReport, Reported, SessionSource, TurnError};
 use crate::core::select::moving::Refused;
@@ -139,6 +141,9 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             content,
         } => answer_content(pool, ticket, session, uuid, place, content),
         Action::Notify(notice) => {
+            if notice == Notice::Pool(PoolNews::Destroy) {
+                note_end(pool);
+            }
             let event = views::event(&notice, &pool.ground.configured.labels());
             let _ = pool.ground.orders.send(Order::Tell(event));
         }
@@ -150,6 +155,12 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
         Action::Shutdown => pool.is_over = true,
         Action::Log(fact) => log(pool, &fact),
     }
+}
+
+/// So that the daemon of the accounts does not begin anew what a person ended. Where it cannot be noted, it does.
+fn note_end(pool: &Pool) {
+    let path = pool.ground.dir.ended();
+    let _ = files::replace_rebuildable(&path, b"", files::PRIVATE_FILE);
 }
 
 fn give(pool: &Pool, job: Job) {

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -139,8 +140,8 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let blueprint = pool.blueprint.clone();
     let events = ground.events.clone();
     let program = ground.configured.program().to_owned();
-    let accounts = ground.configured.accounts();
     let pool_dir = ground.dir.path().to_owned();
+    let (accounts, configured) = (ground.configured.accounts(), Arc::clone(&ground.configured));
     let start = move || {
         let start = || {
             let (model, claude) = (blueprint.model(), blueprint.claude());
@@ -153,7 +154,8 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
                 (Some(_), Some(_)) => Why::Handoff,
                 _ => Why::Slot,
             };
-            let given = accounts.pick(account, why, model, claude, clock::now())?;
+            let only = configured.only();
+            let given = accounts.pick(account, only.as_ref(), why, model, claude, clock::now())?;
             if let Some(given) = &given {
                 // Elsewhere claude asks whether the directory is trusted, and a person may answer.
                 let own = task.cwd == blueprint.dir();
