@@ -8,5 +8,6 @@ mod ground;
 mod left_behind;
 mod mutated;
 mod places;
+mod reports;
 mod requests;
 mod taken_over;

@@ -2,6 +2,7 @@
 
 mod continuing;
 mod handoff;
+mod live_usage;
 mod pool_tools;
 mod pooled;
 mod renewing;
