@@ -9,5 +9,6 @@ mod kept;
 mod left_behind;
 mod mutated;
 mod places;
+mod reports;
 mod requests;
 mod taken_over;

@@ -3,6 +3,7 @@
 mod continuing;
 mod handoff;
 mod kept;
+mod live_usage;
 mod pool_tools;
 mod pooled;
 mod renewing;

@@ -7,21 +7,22 @@ use super::keeper::Job;
 use super::log::{Category, Log};
 use super::perform;
 use super::processes::{LookFor, Process, lives};
+use super::reports;
 use super::requests;
 use super::server::{Answer, Ask};
 use super::settings::{Blueprint, Configured};
 use super::spawning::{self, Living, Started};
 use super::transcripts::Transcripts;
+use super::usage::{self, Usage};
 use super::watching::Watcher;
 use crate::adapters::clock;
 use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, PoolError, Reply};
-use crate::contract::proto::host::{FromHost, ToHost};
+use crate::contract::proto::host::FromHost;
 use crate::core::pool::event::{End, Event as Happened, Known};
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
-use crate::core::registry::{HookReport, Reported};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ pub(super) enum Event {
     Host(Place, Heard),
     /// A process of a slot is over, with everything it started.
     Gone(Place, End),
+    /// What a host's report said of an account was handed in.
+    HandedIn(Place, u64),
     /// A claude's own file changed.
     FileChanged(PathBuf),
     /// An init may begin: what slots are started from is known, or why it is not.
@@ -110,6 +113,8 @@ pub(super) struct Pool {
     pub(super) owed: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     next_ticket: u64,
     pub(super) watcher: Watcher,
+    /// What slots tell of their accounts.
+    pub(super) usage: Usage,
     /// The last text of each session, as its hook said: the transcript may not have it yet.
     pub(super) last_texts: BTreeMap<Place, String>,
     looked_at: Instant,
@@ -123,7 +128,9 @@ pub(super) struct Pool {
 impl Pool {
     /// A pool with what is on disk, before anything runs.
     pub(super) fn new(ground: Ground, blueprint: Blueprint) -> Self {
-        let watcher = Watcher::new(ground.events.clone(), ground.log.clone());
+        let (events, log) = (&ground.events, &ground.log);
+        let watcher = Watcher::new(events.clone(), log.clone());
+        let usage = Usage::start(Arc::clone(&ground.configured), events.clone(), log.clone());
         Self {
             ground,
             machine: Machine::new(),
@@ -132,6 +139,7 @@ impl Pool {
             owed: BTreeMap::new(),
             next_ticket: 1,
             watcher,
+            usage,
             last_texts: BTreeMap::new(),
             looked_at: Instant::now(),
             settings_at: Instant::now(),
@@ -252,6 +260,7 @@ impl Pool {
             Event::Started(place, result) => self.started(place, result),
             Event::Host(place, heard) => self.heard(place, heard),
             Event::Gone(place, how) => self.gone(place, how),
+            Event::HandedIn(place, seq) => usage::handed_in(self, place, seq),
             Event::FileChanged(path) => self.file_changed(&path),
             Event::Prepared(ask, blueprint) => requests::prepared(self, ask, blueprint),
             Event::Leave => {
@@ -376,10 +385,13 @@ impl Pool {
                 received_at_ms,
                 json,
             } => {
-                self.reported(place, seq, Timestamp::from_unix_ms(received_at_ms), &json);
-                if let Some(process) = self.processes.get(&place) {
-                    process.tell(ToHost::AckReports { up_to: seq });
-                }
+                reports::take(
+                    self,
+                    place,
+                    seq,
+                    Timestamp::from_unix_ms(received_at_ms),
+                    &json,
+                );
                 self.look_at(place);
             }
             FromHost::Pending { text } => {
@@ -394,31 +406,6 @@ impl Pool {
             }
             FromHost::Handled => self.tell_machine(Happened::Handled { place }),
             FromHost::Hello(_) | FromHost::Attached { .. } | FromHost::Exited(_) => {}
-        }
-    }
-
-    fn reported(&mut self, place: Place, seq: u64, at: Timestamp, json: &[u8]) {
-        let Ok(report) = HookReport::parse(json) else {
-            let message = format!("slot {}: a hook reported what is no report", place.slot);
-            return self.ground.log.write(Category::Error, None, &message);
-        };
-        if let Reported::TurnEnded {
-            last_text: Some(text),
-            ..
-        }
-        | Reported::TurnFailed {
-            shown: Some(text), ..
-        } = &report.what
-        {
-            self.last_texts.insert(place, text.clone());
-        } else if let Reported::PromptSubmitted { .. } = &report.what {
-            self.last_texts.remove(&place);
-        }
-        if let (Some(uuid), Some(path)) = (&report.session, &report.transcript) {
-            self.ground.transcripts.learn(uuid, path);
-        }
-        if let Some(report) = perform::report(place, seq, at, report) {
-            self.tell_machine(Happened::Report(report));
         }
     }
 
@@ -505,6 +492,7 @@ impl Pool {
 
     fn gone(&mut self, place: Place, how: End) {
         self.last_texts.remove(&place);
+        self.usage.forget(place);
         self.tell_machine(Happened::Ended { place, how });
     }
 

@@ -2,6 +2,7 @@
 
 use super::accounts::{Accounts, Only};
 use super::spawning::Task;
+use super::usage::TellAccounts;
 use super::views::Labels;
 use crate::adapters::agent::slot::{
     ClaudeIdentity, Flags, HookRoute, Opening, PATIENCE, ShellEnvironment, SlotOrder, plan,
@@ -13,6 +14,7 @@ use crate::contract::paths::pool::PoolDir;
 use crate::contract::paths::{Base, Home};
 use crate::contract::pool::{Code, Config, PoolError};
 use crate::contract::proto::host::{Launch, Size};
+use crate::contract::report::Report;
 use crate::contract::settings::PoolSettings;
 use crate::core::hash::hash;
 use crate::core::pool::event::Settings;
@@ -56,6 +58,8 @@ pub struct Surroundings {
     pub program: PathBuf,
     /// The mask of file modes that claude begins with.
     pub umask: u32,
+    /// Tells the accounts' daemon what slots saw.
+    pub tell_accounts: TellAccounts,
 }
 
 /// The configuration, and what it stands on.
@@ -143,6 +147,11 @@ impl Configured {
         let names = self.person().accounts?;
         let pool = self.dir.name();
         Some(Only { pool, names })
+    }
+
+    /// Tells the accounts' daemon; false when it did not take it.
+    pub(super) fn tell_accounts(&self, report: &Report) -> bool {
+        (self.surroundings.tell_accounts)(report)
     }
 
     /// What accounts are called, as it was read last.
