@@ -6,5 +6,5 @@ mod events;
 mod keeping;
 mod prompts;
 mod recovery;
-mod stage;
+pub mod stage;
 mod turns;

@@ -6,7 +6,7 @@ use super::transcripts::Transcripts;
 use crate::adapters::pool_store::PoolStore;
 use crate::core::pool::event::{Event as Happened, InTranscript};
 use crate::core::pool::id::{ClaudeUuid, SessionId, Token};
-use crate::core::pool::record::{Change, Delivery};
+use crate::core::pool::record::{Change, Delivery, PromptRecord};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -120,6 +120,18 @@ fn expect(transcripts: &Transcripts, changes: &[Change], lengths: &BTreeMap<Sess
             && let Some(beyond) = lengths.get(&prompt.session)
         {
             transcripts.will_have(prompt.session, Arc::clone(&prompt.text), *beyond);
+        }
+    }
+}
+
+/// The same for prompts that a daemon before this one was delivering.
+pub(super) fn expect_again(store: &PoolStore, prompts: &[PromptRecord], transcripts: &Transcripts) {
+    for prompt in prompts {
+        let beyond = prompt
+            .delivery
+            .and_then(|delivery| store.length_before(prompt.session, delivery).ok()?);
+        if let Some(beyond) = beyond {
+            transcripts.will_have(prompt.session, Arc::clone(&prompt.text), beyond);
         }
     }
 }

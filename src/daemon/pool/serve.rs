@@ -142,6 +142,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     let transcripts = Arc::new(Transcripts::new(configured.config_dir().to_owned()));
     let blueprint = configured.blueprint_or_none();
     importing::import_once(&dir, &mut store, &mut contents, blueprint.dir(), &log)?;
+    keeper::expect_again(&store, &contents.prompts, &transcripts);
     let known = Known {
         size: configured.size(),
         settings: blueprint.settings(),

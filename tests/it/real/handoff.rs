@@ -3,17 +3,20 @@
 use super::pooled::Pooled;
 use super::stage::{BOUND, Stage, finish};
 use super::terminal::Terminal;
-use crate::support::CCP;
+use crate::pool::stage::{kill, until_gone};
+use crate::proof::Proof;
+use crate::support::{CCP, CCPD};
 use ccp::adapters::files::pause;
 use ccp_standin::service::{Resets, WindowKind};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 /// Accounts of these names and a pool of one slot.
 fn pool_on(names: &[&str], flags: &[&str]) -> Option<Pooled> {
     let stage = Stage::with(names)?;
-    let pooled = Pooled { stage };
+    let pooled = Pooled::on(stage);
     let dir = pooled.stage.home.work_dir();
     let dir = dir.to_str().expect("is text");
     let mut words = vec!["init", "--size", "1", "--keep-fresh", "0", "--dir", dir];
@@ -55,6 +58,18 @@ impl Pooled {
     fn exhaust(&self, account: &str, seconds: u64) {
         let service = &self.stage.standin.service;
         service.set_window(account, WindowKind::FiveHour, 100.0, Resets::In(seconds));
+    }
+
+    /// Ends the pool's daemon by force; slots live on.
+    fn kill_daemon(&self) {
+        let pool = self.stage.home.path().join(".claude-pool/default");
+        let wanted = pool.display().to_string();
+        let daemons = self.stage.processes().into_iter();
+        let mut daemons =
+            daemons.filter(|(_, words)| words.contains("pool-daemon") && words.contains(&wanted));
+        let (daemon, _) = daemons.next().expect("a daemon");
+        kill(daemon);
+        until_gone(daemon);
     }
 
     /// Which accounts were asked this prompt, with what status, and the turns before it.
@@ -236,4 +251,63 @@ fn a_conversation_that_is_open_elsewhere_is_not_brought_back() {
     outside.ended(0);
     let reply = pooled.followup(&session, "and now");
     assert!(content(&reply).contains("simulated answer to: and now"));
+}
+
+/// Hand-overs in whose middle the pool's daemon is killed: with the real client, or a pretended one, which is faster.
+fn killed_in_the_middle(name: &'static str, long: usize, short: usize, pretended: bool) {
+    let Some(stage) = Stage::with(&["a", "b", "c"]) else {
+        return;
+    };
+    let mut pooled = Pooled::on(stage);
+    if pretended {
+        // By another name: what calls ccp itself is passed over, rightly.
+        let stand_in = pooled.stage.home.path().join("stand-in");
+        symlink(CCPD, &stand_in).expect("links");
+        let script = format!("exec '{}' demo-client \"$@\"", stand_in.display());
+        let written = pooled.stage.home.write_script("pretended", &script);
+        pooled.claude = Some(written.expect("writes"));
+    }
+    // A limit of a few seconds would be waited for.
+    pooled
+        .stage
+        .configure("[pool]\nhandoff = \"always\"\n[usage]\nsources = [\"live\"]\n");
+    let dir = pooled.stage.home.work_dir();
+    let dir = dir.to_str().expect("is text").to_owned();
+    pooled.pool(&["init", "--size", "1", "--keep-fresh", "0", "--dir", &dir]);
+    let session = pooled.start("begin");
+    let mut proof = Proof::open(name, long, short);
+    let (mut handed_over, mut refused) = (0, 0);
+    for round in proof.left() {
+        let account = pooled.account_of(&session);
+        // Over before the session comes back to it.
+        pooled.exhaust(&account, 4);
+        let prompt = format!("round {round}");
+        pooled.pool(&["followup", "--session", &session, "--prompt", &prompt]);
+        // Anywhere from the first request to the answer.
+        let delay = (round as u64 * 7919) % if pretended { 1500 } else { 4000 };
+        pause(Duration::from_millis(delay));
+        pooled.kill_daemon();
+        pooled.pool(&["init"]);
+        let reply = pooled.pool(&["wait", "--session", &session]);
+        let answer = format!("simulated answer to: {prompt}");
+        assert!(content(&reply).contains(&answer), "{round}: {reply:#}");
+        let asked = pooled.asked(&prompt);
+        let answered = asked.iter().filter(|(_, status, _)| *status == 200).count();
+        assert_eq!(answered, 1, "{round}: {asked:?}");
+        refused += asked.iter().filter(|(_, status, _)| *status == 429).count() as u64;
+        handed_over += u64::from(pooled.account_of(&session) != account);
+        proof.round_done([("handed over", handed_over), ("refused", refused)]);
+    }
+    assert!(proof.total("handed over") > 0, "nothing was handed over");
+    proof.table();
+}
+
+#[test]
+fn a_daemon_that_is_killed_in_a_hand_over_loses_and_doubles_nothing() {
+    killed_in_the_middle("hand-overs", 300, 15, true);
+}
+
+#[test]
+fn a_daemon_that_is_killed_in_a_hand_over_of_the_real_client_loses_nothing() {
+    killed_in_the_middle("real-hand-overs", 40, 3, false);
 }

@@ -44,7 +44,7 @@ impl Scene {
             uses(&stage, label, used);
         }
         Some(Self {
-            pooled: Pooled { stage },
+            pooled: Pooled::on(stage),
             sessions: Vec::new(),
         })
     }

@@ -4,14 +4,23 @@ use super::stage::{BOUND, Stage};
 use crate::support::CCP;
 use ccp::adapters::files::pause;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A stage whose pool ends with it.
 pub(super) struct Pooled {
     pub(super) stage: Stage,
+    /// Another claude than the stage's.
+    pub(super) claude: Option<PathBuf>,
 }
 
 impl Pooled {
+    /// A stage for pools of the real client.
+    pub(super) const fn on(stage: Stage) -> Self {
+        let claude = None;
+        Self { stage, claude }
+    }
+
     /// Runs `ccp pool --json` with these arguments, which goes well.
     #[track_caller]
     pub(super) fn pool(&self, arguments: &[&str]) -> Value {
@@ -21,6 +30,9 @@ impl Pooled {
             .arg("pool")
             .args(arguments)
             .arg("--json");
+        if let Some(claude) = &self.claude {
+            command.env("CCP_CLAUDE", claude);
+        }
         let text = super::stage::finish(command).good().stdout;
         serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {text}"))
     }
@@ -56,7 +68,7 @@ fn two_pools_know_nothing_of_each_other() {
     let Some(stage) = Stage::open() else {
         return;
     };
-    let pooled = Pooled { stage };
+    let pooled = Pooled::on(stage);
     let dir = pooled.stage.home.work_dir();
     let dir = dir.to_str().expect("is text");
     pooled.pool(&["init", "--size", "1", "--dir", dir]);
@@ -96,7 +108,7 @@ fn slots_spread_over_the_accounts_and_count_as_sessions() {
     let Some(stage) = Stage::with(&["a", "b", "c"]) else {
         return;
     };
-    let pooled = Pooled { stage };
+    let pooled = Pooled::on(stage);
     let dir = pooled.stage.home.work_dir();
     let dir = dir.to_str().expect("is text");
     pooled.pool(&["init", "--size", "6", "--dir", dir]);
