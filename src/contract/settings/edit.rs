@@ -3,6 +3,7 @@
 use super::check;
 use super::check::{SettingsError, nearest};
 use super::keys::{self, KEYS, Kind};
+use super::rules;
 use std::fmt;
 use toml::de::{DeTable, DeValue};
 
@@ -20,6 +21,8 @@ pub enum EditError {
     Value(String),
     /// The file was wrong before.
     File(SettingsError),
+    /// Rules are no keys.
+    Rule,
     /// The table is written in a way that cannot be extended in place.
     NoPlace {
         /// The key.
@@ -35,6 +38,7 @@ impl fmt::Display for EditError {
                 path,
                 near: Some(near),
             } => write!(f, "unknown key {path}: did you mean {near}?"),
+            Self::Rule => f.write_str("rules are written into the file by hand"),
             Self::Value(problem) => f.write_str(problem),
             Self::File(error) => error.fmt(f),
             Self::NoPlace { path } => {
@@ -81,6 +85,9 @@ fn first(errors: Vec<SettingsError>) -> Option<SettingsError> {
 }
 
 fn unknown(path: &str) -> EditError {
+    if path.split('.').next() == Some(rules::TABLE) {
+        return EditError::Rule;
+    }
     let paths: Vec<String> = KEYS.iter().map(keys::Key::path).collect();
     let near = nearest(path, paths.iter().map(String::as_str))
         .map(str::to_owned)
@@ -113,7 +120,7 @@ fn write_value(kind: Kind, value: &str) -> String {
 }
 
 /// A basic string of TOML; control characters as it wants them.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

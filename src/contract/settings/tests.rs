@@ -39,6 +39,7 @@ fn every_key_is_read() {
             base: "~/work/".into(),
             autostart: false,
             keep_env: vec!["ANTHROPIC_API_KEY".into()],
+            ..Settings::default()
         }
     );
     assert_eq!(settings.base(Path::new("/u")).dir, Path::new("/u/work"));

@@ -1,6 +1,7 @@
 //! The texts about settings: what `ccp help config` prints, and the file a new home starts with.
 
 use super::keys::{KEYS, TABLES};
+use super::rules;
 use std::fmt::Write as _;
 
 /// Every key with what it takes, its default and its explanation.
@@ -18,6 +19,8 @@ pub fn help() -> String {
         }
         text.push('\n');
     }
+    text.push_str(rules::HELP);
+    text.push('\n');
     text
 }
 
@@ -37,5 +40,6 @@ pub fn commented_default() -> String {
             let _ = writeln!(text, "# {} = {}", key.name, key.default);
         }
     }
+    text.push_str(rules::COMMENTED);
     text
 }

@@ -6,6 +6,7 @@ use super::machine::Machine;
 use super::session::Session;
 use super::slot::{Launch, Process, Slot, State, Turn};
 use super::status::SlotState;
+use crate::core::account::AccountId;
 use std::cmp::Reverse;
 
 /// How a session's place in the queue compares: the lowest is served first.
@@ -83,16 +84,29 @@ impl Machine {
             let process = slot.process.as_ref();
             matches!(slot.state, State::Fresh)
                 && !slot.leaving
-                && process.is_some_and(|process| takes(process, session))
+                && process.is_some_and(|p| takes(p, session) && !self.is_barred(p))
         };
         let outdated = |slot: &&Slot| {
-            let build = slot.process.as_ref().map(|p| p.build);
-            build != Some(self.settings.build)
+            let process = slot.process.as_ref();
+            process.is_none_or(|process| self.is_outdated(process))
         };
         let fitting = self.slots.values().filter(fits);
         fitting
             .min_by_key(|slot| (outdated(slot), slot.id))
             .map(|s| s.id)
+    }
+
+    /// It was started from something else than slots are now, or serves with whom a rule no longer allows.
+    pub(super) fn is_outdated(&self, process: &Process) -> bool {
+        process.build != self.settings.build || self.is_barred(process)
+    }
+
+    /// A rule lets others serve in the pool's directory.
+    fn is_barred(&self, process: &Process) -> bool {
+        let allows =
+            |allowed: &Vec<AccountId>| process.account.is_some_and(|a| allowed.contains(&a));
+        let is_here = process.cwd == self.settings.dir;
+        is_here && !self.settings.allowed.as_ref().is_none_or(allows)
     }
 
     /// Any slot of the pool will do for it.
@@ -277,7 +291,7 @@ impl Machine {
                 let needed = next.is_some_and(|session| takes(process, session));
                 return (!needed).then_some((slot.id, ReplaceReason::OtherPlace));
             }
-            let outdated = process.build != self.settings.build && !under_way;
+            let outdated = self.is_outdated(process) && !under_way;
             outdated.then_some((slot.id, ReplaceReason::Outdated))
         });
         let Some((slot, why)) = found else {

@@ -4,13 +4,18 @@
 use super::views::Labels;
 use crate::adapters::overlay::accept_trust;
 use crate::adapters::procs::children;
+use crate::adapters::stamp::file_stamp;
 use crate::adapters::{files, leases};
+use crate::claim::roster::Roster;
+use crate::claim::rules::{self, Place};
 use crate::claim::{self, Claim, Claimant, Refusal, Wish, announce, roster};
 use crate::contract::lease::LeaseName;
 use crate::contract::paths::Home;
+use crate::contract::snapshot::FileStamp;
 use crate::core::account::{AccountId, resolve_reference};
 use crate::core::accounts::lease::Holder;
 use crate::core::time::Timestamp;
+use crate::daemon::configuration;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,17 +67,49 @@ impl Accounts {
             .map_err(|_| format!("no account, or more than one, is called `{reference}`"))
     }
 
-    /// Picks the account of a slot and claims it; none where there are none. `wanted` leaves no choice.
+    /// What is known of the accounts, by the settings as they are now. Where these cannot be had, a claim knows whether that
+    /// matters.
+    fn roster(&self) -> Roster {
+        let mut roster = roster::load(&self.home, &self.user_home);
+        let _ = configuration::bring_up(&self.home, &mut roster);
+        roster
+    }
+
+    /// Whether rules let this account serve in this directory. The error is for the client who named it.
+    pub(super) fn check_rules(&self, account: AccountId, dir: &Path) -> Result<(), String> {
+        let roster = self.roster();
+        match rules::bind(&self.home, &roster, &Place::at(dir)).map_err(|r| told(&r))? {
+            Some(bound) if !bound.accounts.contains(&account) => {
+                Err(told(&bound.bars(account, dir, &roster.snapshot)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The accounts that a rule lets serve in a directory; none where no rule binds.
+    pub(super) fn allowed_in(&self, dir: &Path) -> Option<Vec<AccountId>> {
+        rules::bound(&self.roster(), &Place::at(dir)).map(|bound| bound.accounts)
+    }
+
+    /// The settings of the accounts as a file.
+    pub(super) fn settings_file(&self) -> FileStamp {
+        file_stamp(&self.home.config())
+    }
+
+    /// Picks the account of a slot that runs in this directory and claims it; none where there are none. `wanted` leaves
+    /// no choice, but for the rules.
     pub(super) fn pick(
         &self,
         wanted: Option<AccountId>,
+        dir: &Path,
         model: Option<&str>,
         claude: &Path,
         now: Timestamp,
     ) -> Result<Option<Given>, String> {
-        let roster = roster::load(&self.home, &self.user_home);
-        if roster.snapshot.accounts.is_empty() && wanted.is_none() {
-            return Ok(None);
+        let roster = self.roster();
+        if roster.snapshot.accounts.is_empty() {
+            // Plain claude's own login is none that a rule allows, either.
+            rules::bind(&self.home, &roster, &Place::at(dir)).map_err(|r| told(&r))?;
         }
         let wanted = wanted.map(|id| id.to_string());
         let wish = Wish {
@@ -80,6 +117,7 @@ impl Accounts {
             model,
             // Slots share a directory: by its habits all of them would be on one account.
             cwd: Path::new(""),
+            place: Place::at(dir),
             command: COMMAND,
             claude: Some(claude),
         };
@@ -95,10 +133,7 @@ impl Accounts {
                 lease,
             })),
             Err(Refusal::NoAccounts) => Ok(None),
-            Err(refusal) => {
-                let announce::Failure { error, hint } = announce::refusal(&refusal);
-                Err(format!("{error}; {hint}"))
-            }
+            Err(refusal) => Err(told(&refusal)),
         }
     }
 
@@ -135,6 +170,11 @@ impl Accounts {
         let process = Holder::Process { pid, start };
         let _ = leases::hand_over(&self.home.leases(), lease, process);
     }
+}
+
+fn told(refusal: &Refusal) -> String {
+    let announce::Failure { error, hint } = announce::refusal(refusal);
+    format!("{error}; {hint}")
 }
 
 fn wait_for(child: &mut Child) {

@@ -17,6 +17,7 @@ use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, PoolError, Reply};
 use crate::contract::proto::host::{FromHost, ToHost};
+use crate::contract::snapshot::FileStamp;
 use crate::core::pool::event::{End, Event as Happened, Known, LivingHost};
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
@@ -114,6 +115,8 @@ pub(super) struct Pool {
     pub(super) last_texts: BTreeMap<Place, String>,
     looked_at: Instant,
     settings_at: Instant,
+    /// The settings of the accounts, rules included, at the last start of a session.
+    rules_seen: FileStamp,
     clients_at: Instant,
     /// The loop is over.
     pub(super) is_over: bool,
@@ -134,6 +137,7 @@ impl Pool {
             last_texts: BTreeMap::new(),
             looked_at: Instant::now(),
             settings_at: Instant::now(),
+            rules_seen: FileStamp::default(),
             clients_at: Instant::now(),
             is_over: false,
         }
@@ -539,6 +543,14 @@ impl Pool {
                 self.watcher.watch(process.origin.registry().dir());
             }
             self.look_at(place);
+        }
+    }
+
+    /// A rule that was just written holds for a session that is about to start.
+    pub(super) fn notice_rules(&mut self) {
+        let file = self.ground.configured.accounts().settings_file();
+        if std::mem::replace(&mut self.rules_seen, file) != file {
+            self.look_at_settings();
         }
     }
 

@@ -86,7 +86,10 @@ fn translated(pool: &mut Pool, request: Request) -> Result<pool::Request, PoolEr
             size: i64::from(size),
         },
         Request::Destroy { confirm } => pool::Request::Destroy { confirm },
-        Request::Start(start) => pool::Request::Start(new_session(pool, start)?),
+        Request::Start(start) => {
+            pool.notice_rules();
+            pool::Request::Start(new_session(pool, start)?)
+        }
         Request::Followup { session_id, prompt } => {
             let cwd = pool.machine.session(&session_id).ok().map(|view| view.cwd);
             pool::Request::Followup {
@@ -181,12 +184,15 @@ pub(super) fn prepared(pool: &mut Pool, ask: Ask, blueprint: Result<Box<Blueprin
 fn new_session(pool: &Pool, start: Start) -> Result<NewSession, PoolError> {
     let account = start.account.filter(|account| !account.is_empty());
     let accounts = pool.ground.configured.accounts();
-    let account = account.map(|reference| {
-        let id = accounts.resolve(&reference);
-        id.map_err(|why| PoolError::new(Code::BadAccount, why))
-    });
-    let account = account.transpose()?;
     let cwd = start.cwd.as_deref().map(directory).transpose()?;
+    let account = account.map(|reference| {
+        let id = accounts.resolve(&reference)?;
+        let dir = cwd.as_deref().unwrap_or_else(|| pool.blueprint.dir());
+        accounts.check_rules(id, dir).map(|()| id)
+    });
+    let account = account
+        .transpose()
+        .map_err(|why| PoolError::new(Code::BadAccount, why))?;
     let prompt = start.prompt.filter(|prompt| !prompt.is_empty());
     let prompt = prompt.map(|prompt| fit(pool, &prompt, cwd.as_deref()));
     let id = loop {

@@ -140,7 +140,7 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let start = move || {
         let start = || {
             let (model, claude) = (blueprint.model(), blueprint.claude());
-            let given = accounts.pick(account, model, claude, clock::now())?;
+            let given = accounts.pick(account, &task.cwd, model, claude, clock::now())?;
             if let Some(given) = &given {
                 // Elsewhere claude asks whether the directory is trusted, and a person may answer.
                 let own = task.cwd == blueprint.dir();

@@ -9,6 +9,7 @@ pub mod home;
 pub mod left;
 pub mod overlay;
 pub mod processes;
+pub mod rules;
 pub mod shells;
 pub mod state;
 
@@ -46,6 +47,7 @@ pub const CHECKS: &[Check] = &[
     accounts::CREDENTIAL,
     accounts::LOGIN,
     accounts::LOGIN_AGE,
+    rules::RULES,
     state::LEASES,
     left::INBOX,
     state::SNAPSHOT,

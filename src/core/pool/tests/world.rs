@@ -3,6 +3,7 @@
 
 use super::chooser::Chooser;
 use super::claude::Claude;
+use crate::core::account::AccountId;
 use crate::core::pool::action::{Action, Typing};
 use crate::core::pool::event::{End, Event, InTranscript, Known, LivingHost, Report, Settings};
 use crate::core::pool::id::{Build, ClaudeUuid, DeliveryNumber, Place, SessionId, Token};
@@ -63,6 +64,7 @@ pub(super) enum Happening {
 pub(super) struct Host {
     pub(super) build: Build,
     pub(super) cwd: PathBuf,
+    pub(super) account: Option<AccountId>,
     pub(super) done: DeliveryNumber,
     pub(super) claude: Claude,
     pub(super) reports: Vec<Report>,
@@ -135,6 +137,7 @@ impl World {
                 keep_fresh: 0,
                 dir: PathBuf::from("/pool"),
                 build: Build(1),
+                allowed: None,
             },
             size,
             turn: (300, 4000),
@@ -270,8 +273,11 @@ impl World {
         );
         let known = resume.filter(|uuid| self.transcripts.contains_key(uuid));
         let uuid = known.unwrap_or_else(|| self.new_uuid());
+        let allowed = self.settings.allowed.as_ref();
+        let account = allowed.and_then(|allowed| allowed.first().copied());
         let host = Host {
             build,
+            account,
             cwd,
             done: DeliveryNumber(0),
             claude: Claude::new(uuid),
@@ -287,7 +293,7 @@ impl World {
             Event::Spawned {
                 place,
                 pid,
-                account: None,
+                account,
             },
         );
         let time = self.chance.between(500, 1200);
@@ -493,7 +499,7 @@ impl World {
             place: *place,
             build: host.build,
             cwd: host.cwd.clone(),
-            account: None,
+            account: host.account,
             pid: u32::try_from(place.generation.0).ok(),
             done: host.done,
             uuid: host.claude.written_uuid.clone(),
