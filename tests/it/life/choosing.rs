@@ -194,4 +194,8 @@ fn waiting_is_for_the_accounts_that_a_rule_allows() {
     world.ok(&["refresh", "--all"]);
     let barred = world.fails(69, &["select", "--account", "a2"]);
     assert!(barred.contains("rule 1 (~/) allows a1 in "), "{barred}");
+    let pinned = world.run(&["pin", "a2"]).stderr;
+    let note = "note: rule 1 (~/) does not allow a2 there: the pin does not bind";
+    assert!(pinned.contains(note), "{pinned}");
+    assert!(!world.run(&["pin", "a1"]).stderr.contains("note:"));
 }

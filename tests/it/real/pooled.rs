@@ -204,3 +204,31 @@ fn a_rule_of_the_pools_directory_says_who_serves_its_slots() {
         "who is in use stays: {health:#}"
     );
 }
+
+#[test]
+fn where_a_rule_lets_nobody_serve_no_slot_starts_until_it_does() {
+    let Some(stage) = Stage::with(&["a"]) else {
+        return;
+    };
+    let pooled = Pooled { stage };
+    let dir = pooled.stage.home.work_dir();
+    let dir = dir.to_str().expect("is text");
+    let write = |account: &str| {
+        let rule = format!("[[rule]]\npath = \"{dir}\"\naccounts = [\"{account}\"]\n");
+        pooled.stage.configure(&rule);
+    };
+    write("gone");
+    pooled.pool(&["init", "--size", "1", "--dir", dir]);
+    let why = format!("no account that rule 1 ({dir}) allows in {dir} exists: gone");
+    let health = pooled.until("it says why", |health| {
+        let problems = health["problems"].as_array().expect("a list");
+        let mut texts = problems.iter().filter_map(Value::as_str);
+        texts.any(|text| text.contains(&why))
+    });
+    assert_eq!(slots(&health), []);
+    write("a");
+    let started = pooled.pool(&["start", "--parent", "none", "--prompt", "at last"]);
+    let id = started["sessionId"].as_str().expect("an id").to_owned();
+    pooled.pool(&["wait", "--session", &id]);
+    pooled.stage.was_asked_by("at last", "a");
+}
