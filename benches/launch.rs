@@ -10,6 +10,7 @@ mod support;
 
 use ccp::adapters::{clock, leases, procs, stamp};
 use ccp::contract::lease::LeaseName;
+use ccp::contract::snapshot::RuleEntry;
 use ccp::core::account::AccountId;
 use ccp::core::accounts::lease::Holder;
 use std::fs;
@@ -135,6 +136,8 @@ fn main() {
         "µs",
     );
 
+    rules(&programs, rounds);
+
     println!("how cost grows: ccp run over the shim, p50 and p99, µs");
     for accounts in [1, 3, 10, 30, 100] {
         let over = grow(
@@ -193,6 +196,62 @@ fn main() {
     } else if words.iter().any(|w| w == "--check") {
         panic!("budgets missed: {}", missed.join("; "));
     }
+}
+
+/// What rules cost a launch: none of these is for the directory, so that all of them are looked at.
+fn rules(programs: &Programs, rounds: usize) {
+    println!("rules that do not match, in a directory four levels below a repository's");
+    let scene = Scene::default();
+    let ruled = |make: &dyn Fn(usize) -> RuleEntry| {
+        let mut pool = scene.build();
+        pool.snapshot.rules = (0..20).map(make).collect();
+        settle(&mut pool);
+        pool
+    };
+    let rule = |path: Option<String>, git_remote: Option<String>| RuleEntry {
+        path,
+        git_remote,
+        accounts: vec!["label1".to_owned()],
+    };
+    let pools = [
+        ("no rules", scene.build()),
+        (
+            "20 rules with path",
+            ruled(&|n| rule(Some(format!("~/elsewhere/{n}")), None)),
+        ),
+        (
+            "20 rules with git_remote",
+            ruled(&|n| rule(None, Some(format!("host{n}.example/acme/*")))),
+        ),
+    ];
+    let mut cases: Vec<(&str, Case)> = pools
+        .iter()
+        .map(|(name, pool)| {
+            let dir = repository(pool);
+            let mut case = Case::new(pool, &programs.ccp, &["run"]).claude(&programs.target);
+            case.command.current_dir(&dir).env("PWD", &dir);
+            (*name, case)
+        })
+        .collect();
+    measure(&pools[0].1, rounds, &mut cases);
+}
+
+/// A clone with some branches and three remotes; a directory in it.
+fn repository(pool: &Pool) -> PathBuf {
+    let dir = pool.work_dir("src/app/a/b/c/d");
+    let git = pool.work_dir("src/app/.git");
+    put(&git.join("HEAD"), b"ref: refs/heads/main\n");
+    let mut config = "[core]\n\tbare = false\n".to_owned();
+    for n in 0..3 {
+        config.push_str(&format!("[remote \"r{n}\"]\n\turl = git@git{n}.example:acme/app.git\n\tfetch = +refs/heads/*:refs/remotes/r{n}/*\n"));
+    }
+    for n in 0..30 {
+        config.push_str(&format!(
+            "[branch \"branch{n}\"]\n\tremote = r0\n\tmerge = refs/heads/branch{n}\n"
+        ));
+    }
+    put(&git.join("config"), config.as_bytes());
+    dir
 }
 
 fn path(path: &Path) -> &str {

@@ -1,10 +1,11 @@
 //! One room per outside thing. The rooms do not know each other; `clock`, `files` and `procs` are the ground they stand
-//! on, and all that the launcher needs beside `claude_path`, `leases` and `stamp`.
+//! on, and all that the launcher needs beside `claude_path`, `leases`, `place` and `stamp`.
 
 pub mod claude_path;
 pub mod clock;
 pub mod files;
 pub mod leases;
+pub mod place;
 pub mod procs;
 pub mod stamp;
 

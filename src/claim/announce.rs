@@ -1,6 +1,6 @@
 //! The one line that says which account was picked and why, and the lines for what was not as it should be.
 
-use super::{Claim, Refusal, label_of, roster::Origin, roster::Roster};
+use super::{Claim, Obstacle, Refusal, label_of, roster::Origin, roster::Roster};
 use crate::contract::snapshot::Snapshot;
 use crate::core::select::pick::Reason;
 use crate::core::select::pin::Pin;
@@ -8,6 +8,7 @@ use crate::core::select::score::{Assessment, Candidate, Tier};
 use crate::core::time::Timestamp;
 use crate::core::usage::WindowKind;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// An error for stderr: what failed, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,9 @@ fn pick_line(claim: &Claim, now: Timestamp) -> String {
     };
     let candidate = claim.choice.candidates.iter().find(|c| c.id == pick.id);
     line.push_str(&usage(candidate, now));
+    if let Some(bound) = &claim.choice.rule {
+        _ = write!(line, " · rule {}", bound.rule.short());
+    }
     line
 }
 
@@ -77,8 +81,16 @@ fn usage(candidate: Option<&Candidate>, now: Timestamp) -> String {
 }
 
 fn pin_line(snapshot: &Snapshot, claim: &Claim, now: Timestamp) -> Option<String> {
-    let Pin::Bypassed(id) = claim.choice.pick.pin else {
-        return None;
+    let choice = &claim.choice;
+    let id = match (choice.pick.pin, &choice.rule) {
+        (Pin::Bypassed(id), _) => id,
+        (Pin::Barred(id), Some(bound)) => {
+            let (label, rule) = (label_of(snapshot, id), bound.name());
+            return Some(format!(
+                "note: {label} is pinned here, but {rule} does not allow it; the pin stays"
+            ));
+        }
+        _ => return None,
     };
     let label = label_of(snapshot, id);
     let state = claim
@@ -131,10 +143,10 @@ fn fallback_line(claim: &Claim, now: Timestamp) -> Option<String> {
     } else {
         ""
     };
-    let lead = if pick.reason.is_fallback() {
-        "no account has headroom: "
-    } else {
-        ""
+    let lead = match &claim.choice.rule {
+        _ if !pick.reason.is_fallback() => String::new(),
+        Some(bound) => format!("no account that {} allows has headroom: ", bound.name()),
+        None => "no account has headroom: ".to_owned(),
     };
     Some(format!("warning: {lead}{label} {state}{billing}"))
 }
@@ -183,7 +195,46 @@ pub fn refusal(refusal: &Refusal) -> Failure {
             format!("{label} needs a sign-in"),
             format!("`ccp login {label}`"),
         ),
+        Refusal::Rule { rule, dir, why } => ruled(rule, dir, why),
+        Refusal::RulesUnknown(config) => failure(
+            format!(
+                "the rules in {} are not known: it changed and was not taken in",
+                config.display()
+            ),
+            "`ccp config apply` takes it in, or says what is wrong with it".to_owned(),
+        ),
     }
+}
+
+fn ruled(rule: &str, dir: &Path, why: &Obstacle) -> Failure {
+    let dir = dir.display();
+    let (error, hint) = match why {
+        Obstacle::NoneThere(references) => (
+            format!(
+                "no account that {rule} allows in {dir} exists: {}",
+                references.join(", ")
+            ),
+            "`ccp list` shows the accounts, `ccp add` signs one in, `ccp config path` tells where the rule is".to_owned(),
+        ),
+        Obstacle::AllNeedLogin(labels) => (
+            format!(
+                "every account that {rule} allows in {dir} needs a sign-in: {}",
+                labels.join(", ")
+            ),
+            format!("`ccp login {}`", labels.first().map_or("NAME", String::as_str)),
+        ),
+        Obstacle::Barred { named, allowed } => (
+            format!(
+                "{rule} allows {} in {dir}, not {named}",
+                allowed.join(", ")
+            ),
+            format!(
+                "name {}, or none; `ccp config path` tells where the rule is",
+                allowed.first().map_or("another", String::as_str)
+            ),
+        ),
+    };
+    Failure { error, hint }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 pub mod announce;
 pub mod model;
 pub mod roster;
+pub mod rules;
 mod sessions;
 
 use crate::adapters::files::{Lock, create_private_dir};
@@ -25,6 +26,7 @@ use crate::core::select::pin::{Past, Pin};
 use crate::core::select::score::Candidate;
 use crate::core::time::Timestamp;
 use roster::{Origin, Roster};
+use rules::{Bound, Place};
 use sessions::Sessions;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -49,8 +51,10 @@ pub struct Wish<'a> {
     pub account: Option<&'a str>,
     /// The model the launch will use, where known.
     pub model: Option<&'a str>,
-    /// The exact directory launched from; empty when it cannot be told.
+    /// The exact directory launched from, by which pins and habits go; empty when it cannot be told.
     pub cwd: &'a Path,
+    /// The directory that rules are looked up for.
+    pub place: Place<'a>,
     /// `run`, `select` or `env`.
     pub command: &'a str,
     /// The claude that will be executed.
@@ -62,7 +66,9 @@ pub struct Wish<'a> {
 pub struct Choice {
     /// The decision.
     pub pick: Pick,
-    /// What was chosen from.
+    /// The rule that bound.
+    pub rule: Option<Bound>,
+    /// Every account, also those that a rule kept out.
     pub candidates: Vec<Candidate>,
 }
 
@@ -92,6 +98,33 @@ pub enum Refusal {
     AllNeedLogin(Vec<String>),
     /// The named account needs a sign-in; its label.
     NeedsLogin(String),
+    /// A rule binds, and nobody that it allows can serve.
+    Rule {
+        /// [`Bound::name`].
+        rule: String,
+        /// Where it binds.
+        dir: PathBuf,
+        /// What stands in the way.
+        why: Obstacle,
+    },
+    /// This `config.toml` changed, has rules, and was not taken in.
+    RulesUnknown(PathBuf),
+}
+
+/// Why nobody that a rule allows can serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// None of these is an account; references as written.
+    NoneThere(Vec<String>),
+    /// All of these need a sign-in; labels.
+    AllNeedLogin(Vec<String>),
+    /// Another account was named.
+    Barred {
+        /// Its label.
+        named: String,
+        /// Labels of those that it allows; references where there are none.
+        allowed: Vec<String>,
+    },
 }
 
 impl Refusal {
@@ -100,7 +133,11 @@ impl Refusal {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Unknown(_) | Self::Ambiguous(..) => exit::FAILURE,
-            Self::NoAccounts | Self::AllNeedLogin(_) | Self::NeedsLogin(_) => exit::UNAVAILABLE,
+            Self::NoAccounts
+            | Self::AllNeedLogin(_)
+            | Self::NeedsLogin(_)
+            | Self::Rule { .. }
+            | Self::RulesUnknown(_) => exit::UNAVAILABLE,
         }
     }
 }
@@ -198,11 +235,17 @@ fn choose(
     now: Timestamp,
 ) -> Result<Choice, Refusal> {
     let snapshot = &roster.snapshot;
+    if roster.is_behind && snapshot.accounts.is_empty() {
+        // Whatever the rules say, that has to be said first.
+        return Err(Refusal::NoAccounts);
+    }
+    let rule = rules::bind(home, roster, &wish.place)?;
     let forced = wish
         .account
         .map(|text| resolve(text, snapshot))
         .transpose()?;
     let candidates = snapshot.candidates(now, |id| sessions.count(id));
+    let allowed = rule.as_ref().map(|rule| &rule.accounts[..]);
     // What has no directory has no habits there either.
     let mut past = match wish.cwd.as_os_str().is_empty() {
         true => Past::default(),
@@ -210,16 +253,27 @@ fn choose(
     };
     if let Origin::Rebuilt { .. } = roster.origin {
         // Nothing is known of anybody's headroom: the account last used, wherever that was.
-        past.auto = past.auto.or(sessions.last_used(&candidates));
+        let may_serve = |id| {
+            let is_one = candidates.iter().any(|c| c.id == id);
+            is_one && allowed.is_none_or(|allowed| allowed.contains(&id))
+        };
+        past.auto = past.auto.or(sessions.last_used(may_serve));
         past.parallel = false;
     }
     let request = Request {
         forced,
         past,
         model: wish.model,
+        allowed,
     };
-    let pick = pick(&candidates, &request, now).map_err(|problem| refuse(problem, snapshot))?;
-    Ok(Choice { pick, candidates })
+    match pick(&candidates, &request, now) {
+        Ok(pick) => Ok(Choice {
+            pick,
+            rule,
+            candidates,
+        }),
+        Err(problem) => Err(refuse(problem, snapshot, rule.as_ref(), wish.place.dir)),
+    }
 }
 
 fn resolve(text: &str, snapshot: &Snapshot) -> Result<crate::core::account::AccountId, Refusal> {
@@ -232,14 +286,29 @@ fn resolve(text: &str, snapshot: &Snapshot) -> Result<crate::core::account::Acco
     })
 }
 
-fn refuse(problem: NoPick, snapshot: &Snapshot) -> Refusal {
-    match problem {
+fn refuse(problem: NoPick, snapshot: &Snapshot, rule: Option<&Bound>, dir: &Path) -> Refusal {
+    let label = |id| label_of(snapshot, id).to_owned();
+    let refusal = match problem {
         NoPick::NoAccounts => Refusal::NoAccounts,
         NoPick::AllNeedLogin => {
             Refusal::AllNeedLogin(snapshot.accounts.iter().map(|a| a.label.clone()).collect())
         }
-        NoPick::ForcedNeedsLogin(id) => Refusal::NeedsLogin(label_of(snapshot, id).to_owned()),
-        NoPick::ForcedUnknown(id) => Refusal::Unknown(id.to_string()),
+        NoPick::ForcedNeedsLogin(id) => Refusal::NeedsLogin(label(id)),
+        NoPick::ForcedUnknown(id) | NoPick::ForcedBarred(id) => Refusal::Unknown(id.to_string()),
+    };
+    let Some(bound) = rule else {
+        return refusal;
+    };
+    let why = match problem {
+        NoPick::NoAccounts => Obstacle::NoneThere(bound.rule.accounts.clone()),
+        NoPick::AllNeedLogin => Obstacle::AllNeedLogin(bound.labels(snapshot)),
+        NoPick::ForcedBarred(id) => return bound.bars(id, dir, snapshot),
+        NoPick::ForcedNeedsLogin(_) | NoPick::ForcedUnknown(_) => return refusal,
+    };
+    Refusal::Rule {
+        rule: bound.name(),
+        dir: dir.to_owned(),
+        why,
     }
 }
 
@@ -277,6 +346,7 @@ fn write_lease(
     let circumstances = Circumstances {
         at: now,
         command: wish.command,
+        rule: choice.rule.as_ref().map(|rule| rule.record(snapshot)),
         cwd: wish.cwd.to_owned(),
         model: wish.model,
         claude: wish.claude.map(PathBuf::from),

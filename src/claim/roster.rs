@@ -1,12 +1,13 @@
 //! What is known of the accounts: the snapshot, or, without one, the account directories themselves.
 
+use crate::adapters::stamp::file_stamp;
 use crate::contract::paths::{Base, Home, claude_json};
-use crate::contract::snapshot::{AccountEntry, SCHEMA, Snapshot};
+use crate::contract::snapshot::{AccountEntry, FileStamp, SCHEMA, Snapshot};
 use crate::core::account::AccountId;
 use serde::Deserialize;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The accounts, and where the knowledge of them came from.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub struct Roster {
     pub snapshot: Snapshot,
     /// From where.
     pub origin: Origin,
+    /// `config.toml` is not what the settings in the snapshot were read from.
+    pub is_behind: bool,
+    /// The person's home directory, to which `~` in settings leads.
+    pub user_home: PathBuf,
 }
 
 /// Where a roster came from.
@@ -32,20 +37,26 @@ pub enum Origin {
 /// Loads the snapshot; falls back to the account directories, which always tell who there is.
 #[must_use]
 pub fn load(home: &Home, user_home: &Path) -> Roster {
-    match load_snapshot(home) {
-        Ok(snapshot) => Roster {
-            snapshot,
-            origin: Origin::Published,
-        },
+    let (snapshot, origin) = match load_snapshot(home) {
+        Ok(snapshot) => (snapshot, Origin::Published),
         Err(why) => {
             let snapshot = rebuild(home, user_home);
             let why = (!snapshot.accounts.is_empty()).then_some(why);
-            Roster {
-                snapshot,
-                origin: Origin::Rebuilt { why },
-            }
+            (snapshot, Origin::Rebuilt { why })
         }
+    };
+    Roster {
+        is_behind: is_behind(home, &snapshot),
+        snapshot,
+        origin,
+        user_home: user_home.to_owned(),
     }
+}
+
+/// Whether `config.toml` is not what the settings in a snapshot were read from.
+#[must_use]
+pub fn is_behind(home: &Home, snapshot: &Snapshot) -> bool {
+    file_stamp(&home.config()) != snapshot.config
 }
 
 fn load_snapshot(home: &Home) -> Result<Snapshot, String> {
@@ -106,6 +117,8 @@ fn rebuild(home: &Home, user_home: &Path) -> Snapshot {
         api_key_helper: false,
         autostart: false,
         paused_since_ms: None,
+        config: FileStamp::default(),
+        rules: Vec::new(),
         accounts,
         pins: Vec::new(),
     }

@@ -9,7 +9,6 @@ use crate::contract::snapshot::Snapshot;
 use crate::core::account::AccountId;
 use crate::core::accounts::lease::is_live;
 use crate::core::select::pin::{Activity, Past};
-use crate::core::select::score::Candidate;
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,14 +95,13 @@ impl Sessions {
         Past::read(manual, &activity, now)
     }
 
-    /// The account of the newest lease that is still an account.
-    pub(super) fn last_used(&self, candidates: &[Candidate]) -> Option<AccountId> {
-        let known = |id: AccountId| candidates.iter().any(|c| c.id == id);
+    /// The account of the newest lease whose account may serve.
+    pub(super) fn last_used(&self, may_serve: impl Fn(AccountId) -> bool) -> Option<AccountId> {
         let leases = self
             .leases
             .iter()
             .map(|(lease, _)| lease)
-            .filter(|l| known(l.account));
+            .filter(|l| may_serve(l.account));
         leases.max_by_key(|l| l.created_at).map(|l| l.account)
     }
 }

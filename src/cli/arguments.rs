@@ -413,6 +413,8 @@ pub enum ConfigAction {
         /// The new value.
         value: String,
     },
+    /// Take in what was written into the file by hand. Launches and the daemon do this by themselves.
+    Apply,
     /// Print where the file is.
     Path,
 }

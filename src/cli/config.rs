@@ -1,13 +1,16 @@
 //! `ccp config`: the settings, shown and changed without an editor.
 
+use super::accounts;
 use super::arguments::ConfigAction;
-use super::context::Context;
+use super::context::{Context, ContextError};
 use super::failure::{Failure, Outcome};
 use crate::adapters::files::{self, Lock, PRIVATE_FILE};
 use crate::contract::exit;
 use crate::contract::paths::Home;
 use crate::contract::settings::keys::{KEYS, Key, find};
+use crate::contract::settings::rules::{TABLE, inline};
 use crate::contract::settings::{Flow, Provider, Renew, Settings, commented_default, set};
+use crate::daemon::configuration;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -22,6 +25,7 @@ pub fn run(context: &Context, action: Option<&ConfigAction>) -> Outcome {
         None | Some(ConfigAction::Show) => show(context),
         Some(ConfigAction::Get { key }) => get(context, key),
         Some(ConfigAction::Set { key, value }) => change(context, key, value),
+        Some(ConfigAction::Apply) => apply(context),
         Some(ConfigAction::Path) => print(&context.home.config().display().to_string()),
     }
 }
@@ -34,11 +38,20 @@ fn show(context: &Context) -> Outcome {
     }
     let pools = of_pools(&settings).into_iter();
     lines.extend(pools.map(|(path, value)| format!("{path} = {value}")));
+    lines.extend(rules(&settings));
     print(&lines.join("\n"))
+}
+
+fn rules(settings: &Settings) -> impl Iterator<Item = String> {
+    let rules = settings.rules.iter().map(inline);
+    rules.map(|rule| format!("rule = {rule}"))
 }
 
 fn get(context: &Context, path: &str) -> Outcome {
     let settings = context.settings()?;
+    if path == TABLE {
+        return print(&rules(&settings).collect::<Vec<_>>().join("\n"));
+    }
     let key = path
         .split_once('.')
         .and_then(|(table, name)| find(table, name));
@@ -78,6 +91,15 @@ fn change(context: &Context, key: &str, value: &str) -> Outcome {
     let store = context.open_store()?;
     edit(context, key, value)?;
     context.publish(&store)?;
+    Ok(exit::OK)
+}
+
+/// Takes the file in as it is now: what launches do by themselves when it changed.
+fn apply(context: &Context) -> Outcome {
+    if !configuration::take_in(&context.home, &context.user_home).map_err(ContextError::from)? {
+        // Nothing is published: then all of it is due.
+        context.publish(&accounts::open(context)?)?;
+    }
     Ok(exit::OK)
 }
 

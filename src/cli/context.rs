@@ -5,18 +5,15 @@ use crate::adapters::clock;
 use crate::adapters::foreign::{self, Foreign};
 use crate::adapters::store::{Meta, Store, StoreError};
 use crate::contract::paths::{Base, DEFAULT_HOME_NAME, Home};
-use crate::contract::settings::{Settings, SettingsError};
+use crate::contract::settings::Settings;
 use crate::contract::snapshot::Snapshot;
 use crate::contract::vars;
 use crate::core::time::Timestamp;
+use crate::daemon::configuration::{self, ConfigurationError};
 use crate::daemon::publish::{self, PublishError};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-
-/// The largest `config.toml` that is read, in bytes.
-const MAX_CONFIG: u64 = 1024 * 1024;
 
 /// What the environment says about where things are.
 #[derive(Clone, Debug, Default)]
@@ -79,14 +76,9 @@ pub enum ContextError {
         /// The system's answer.
         source: io::Error,
     },
-    /// `config.toml` is wrong.
-    #[error("{path} is wrong:{}", listed(.problems))]
-    Settings {
-        /// The file.
-        path: PathBuf,
-        /// Everything that is wrong with it.
-        problems: Vec<SettingsError>,
-    },
+    /// `config.toml` cannot be read, or is wrong.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// The database refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,9 +97,11 @@ impl ContextError {
             Self::Foreign { .. } => Some(
                 "stop and uninstall the other tool, then run `ccp init --adopt`; or set CCP_HOME to another directory",
             ),
-            Self::Settings { .. } => Some("`ccp help config` explains every key"),
+            Self::Configuration(ConfigurationError::Wrong { .. }) => {
+                Some("`ccp help config` explains every key")
+            }
             Self::Store(error) => error.hint(),
-            Self::Read { .. } | Self::Publish(_) => None,
+            Self::Configuration(_) | Self::Read { .. } | Self::Publish(_) => None,
         }
     }
 }
@@ -141,20 +135,12 @@ impl Context {
 
     /// The settings; the defaults where there is no `config.toml`.
     pub fn settings(&self) -> Result<Settings, ContextError> {
-        let path = self.home.config();
-        let text = self.config_text()?.unwrap_or_default();
-        Settings::parse(&text).map_err(|problems| ContextError::Settings { path, problems })
+        Ok(configuration::load(&self.home)?)
     }
 
     /// The text of `config.toml`; none where there is none.
     pub fn config_text(&self) -> Result<Option<String>, ContextError> {
-        let path = self.home.config();
-        let mut text = String::new();
-        match File::open(&path).and_then(|f| f.take(MAX_CONFIG).read_to_string(&mut text)) {
-            Ok(_) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ContextError::Read { path, source }),
-        }
+        Ok(configuration::load_text(&self.home)?)
     }
 
     /// The base that the accounts present.
@@ -245,10 +231,6 @@ fn names(found: &Foreign) -> String {
     let names = found.files.iter().filter_map(|f| Path::file_name(f));
     let names: Vec<_> = names.map(|n| n.to_string_lossy()).collect();
     names.join(", ")
-}
-
-fn listed(problems: &[SettingsError]) -> String {
-    problems.iter().map(|p| format!("\n  {p}")).collect()
 }
 
 #[cfg(test)]

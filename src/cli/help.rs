@@ -96,6 +96,9 @@ A launch in a directory sticks to the account that was used there within the hou
 account has 10 % of its 5-hour window left. `ccp pin ACCOUNT [DIR]` makes it a standing order. A second session beside a
 running one in the same directory is ranked freely.
 
+A [[rule]] of config.toml lets only its accounts serve a directory and what is below, or the repositories of a remote:
+nobody else is picked there, whatever pins and CCP_ACCOUNT say. `ccp help config` has how it is written.
+
 CCP_ACCOUNT=NAME forces an account for one launch. `ccp why` explains the last pick, number by number.
 "
     .to_owned()
@@ -113,6 +116,7 @@ Variables that ccp reads
   CCP_API_BASE      base URL for the `oauth` usage source; loopback or https
   CCP_OAUTH_BASE    base URL for direct renewal of logins; loopback or https
   ANTHROPIC_MODEL   the model of a launch, after --model: its weekly window counts
+  PWD               by which links you came to this directory: a rule may name it so
   NO_COLOR          no colours
 
   CLAUDE_POOL_HOME    where session pools are; ~/.claude-pool by default

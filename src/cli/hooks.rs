@@ -66,7 +66,14 @@ fn report(context: &Context) {
     if hand_in(&context.home, account, until, context.now).is_ok() {
         refresh::take_in(context);
     }
-    if let Some(advice) = advice::after_limit(&context.home, account, until, context.now) {
+    let session = advice::Session {
+        home: &context.home,
+        user_home: &context.user_home,
+        // Where claude runs its hooks.
+        dir: &std::env::current_dir().unwrap_or_default(),
+        account,
+    };
+    if let Some(advice) = advice::after_limit(&session, until, context.now) {
         let line = json!({"terminalSequence": notification(&advice)}).to_string();
         // claude may have ended meanwhile.
         let _ = writeln!(std::io::stdout(), "{line}");

@@ -3,7 +3,9 @@
 use super::accounts;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::reserve;
 use crate::adapters::store::Store;
+use crate::claim::rules::{self, Place};
 use crate::contract::exit;
 use std::env;
 use std::fs;
@@ -30,6 +32,12 @@ pub fn pin(context: &Context, reference: &str, dir: Option<&Path>) -> Outcome {
             eprintln!("{place} is now pinned to {}, not to {old}", account.label);
         }
         None => eprintln!("{place} is now pinned to {}", account.label),
+    }
+    let roster = reserve::roster(context);
+    let bound = rules::bound(&roster, &Place::at(&dir));
+    if let Some(bound) = bound.filter(|bound| !bound.accounts.contains(&account.id)) {
+        let (rule, label) = (bound.name(), &account.label);
+        eprintln!("note: {rule} does not allow {label} there: the pin does not bind");
     }
     Ok(exit::OK)
 }

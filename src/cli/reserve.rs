@@ -5,9 +5,11 @@ use super::failure::Failure;
 use super::sync;
 use crate::adapters::stamp;
 use crate::claim::roster::{self, Roster};
+use crate::claim::rules::Place;
 use crate::claim::{Claim, Claimant, Wish, announce as lines, claim, model};
 use crate::contract::vars;
 use crate::core::time::Timestamp;
+use crate::daemon::configuration;
 use std::env;
 use std::path::PathBuf;
 
@@ -26,6 +28,8 @@ pub struct Surroundings {
     account: Option<String>,
     model: Option<String>,
     cwd: PathBuf,
+    /// What the shell calls it.
+    called: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -48,6 +52,7 @@ impl Surroundings {
                 .or_else(|| text(vars::CCP_ACCOUNT)),
             model: model::matters(snapshot).then(find).flatten(),
             cwd,
+            called: env::var_os(vars::PWD).map(PathBuf::from),
         }
     }
 
@@ -64,15 +69,28 @@ impl Surroundings {
             account: self.account.as_deref(),
             model: self.model.as_deref(),
             cwd: &self.cwd,
+            place: Place {
+                dir: &self.cwd,
+                called: self.called.as_deref(),
+            },
             command,
             claude: None,
         }
     }
 }
 
+/// What is known of the accounts, by the settings as they are now. Where these cannot be had, that is told.
+pub fn roster(context: &Context) -> Roster {
+    let mut roster = roster::load(&context.home, &context.user_home);
+    if let Err(error) = configuration::bring_up(&context.home, &mut roster) {
+        eprintln!("warning: {error}");
+    }
+    roster
+}
+
 /// Picks, leaves a reservation and puts the account's overlay in order.
 pub fn take(context: &Context, wanted: &Wanted<'_>) -> Result<(Roster, Claim), Failure> {
-    let roster = roster::load(&context.home, &context.user_home);
+    let roster = roster(context);
     let surroundings = Surroundings::read(wanted, &roster);
     let claimed = claim(
         &context.home,

@@ -80,6 +80,7 @@ fn as_json(roster: &Roster, claimed: &Claim) -> String {
         "reason": pick.reason.name(),
         "fallback": !pick.assessment().available(),
         "pin": record,
+        "rule": claimed.choice.rule.as_ref().map(|rule| rule.record(snapshot)),
         "score": pick.assessment().score,
         "ranking": ranking(&pick.ranking, &claimed.choice.candidates, label_of),
     });

@@ -259,6 +259,16 @@ pub fn account_credential(account_dir: &Path) -> PathBuf {
     account_dir.join(".credentials.json")
 }
 
+/// Replaces a leading `~` and drops trailing slashes; resolves nothing.
+#[must_use]
+pub fn expand(path: &str, user_home: &Path) -> PathBuf {
+    let full = match path.strip_prefix('~') {
+        Some(rest) => user_home.join(rest.trim_start_matches('/')),
+        None => PathBuf::from(path),
+    };
+    full.components().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The record of a pick: what `ccp why` explains. Written into the lease at launch, folded into `state.db` later.
 
 use super::path_text;
+use super::snapshot::RuleEntry;
 use crate::core::account::AccountId;
 use crate::core::select::pick::Pick;
 use crate::core::select::pin::Pin;
@@ -26,6 +27,9 @@ pub struct PickRecord {
     /// What the pins of the directory had to say; absent when there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<PinRecord>,
+    /// The rule that bound; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleRecord>,
     /// The exact directory launched from, the key of pins.
     #[serde(with = "path_text")]
     pub cwd: PathBuf,
@@ -44,14 +48,35 @@ pub struct PickRecord {
     pub pid: Option<u32>,
     /// Boot id, pid namespace and host name of the machine.
     pub machine: String,
-    /// Every account, best first.
+    /// Every account that might have served, best first.
     pub ranking: Vec<RankedAccount>,
+}
+
+/// A rule that bore on a pick.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRecord {
+    /// Its place in `config.toml`, from 1.
+    pub number: usize,
+    /// What it says.
+    #[serde(flatten)]
+    pub rule: RuleEntry,
+    /// The accounts that it kept out.
+    pub barred: Vec<BarredAccount>,
+}
+
+/// An account that a rule kept out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BarredAccount {
+    /// Its number.
+    pub id: u16,
+    /// Its label.
+    pub label: String,
 }
 
 /// How a pin bore on a pick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinRecord {
-    /// `manual`, `auto`, `bypassed`, `abandoned` or `beside`.
+    /// `manual`, `auto`, `bypassed`, `barred`, `abandoned` or `beside`.
     pub kind: String,
     /// The pinned account's number.
     pub account: u16,
@@ -158,6 +183,7 @@ impl PinRecord {
             Pin::Manual(id) => ("manual", id),
             Pin::Auto(id) => ("auto", id),
             Pin::Bypassed(id) => ("bypassed", id),
+            Pin::Barred(id) => ("barred", id),
             Pin::Abandoned(id) => ("abandoned", id),
             Pin::Beside(id) => ("beside", id),
         };
@@ -174,6 +200,8 @@ pub struct Circumstances<'a> {
     pub at: Timestamp,
     /// `run`, `select` or `env`.
     pub command: &'a str,
+    /// The rule that bound.
+    pub rule: Option<RuleRecord>,
     /// The exact directory launched from.
     pub cwd: PathBuf,
     /// The model, where known.
@@ -201,6 +229,7 @@ impl PickRecord {
             command: circumstances.command.to_owned(),
             reason: pick.reason.name().to_owned(),
             pin: PinRecord::of(pick.pin),
+            rule: circumstances.rule,
             cwd: circumstances.cwd,
             model: circumstances.model.map(str::to_owned),
             claude: circumstances.claude,

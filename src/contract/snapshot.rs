@@ -47,6 +47,12 @@ pub struct Snapshot {
     /// Since when sampling is paused on purpose.
     #[serde(default)]
     pub paused_since_ms: Option<i64>,
+    /// `config.toml` as it was when the settings in here were read from it.
+    #[serde(default)]
+    pub config: FileStamp,
+    /// Which accounts may serve which directories (`[[rule]]`), in order: the first that matches binds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleEntry>,
     /// The accounts, by number.
     pub accounts: Vec<AccountEntry>,
     /// Pins of directories.
@@ -122,6 +128,36 @@ pub struct FileStamp {
     pub len: u64,
     /// Modification time, in nanoseconds since the Unix epoch.
     pub modified_ns: i64,
+}
+
+/// A rule of the person.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RuleEntry {
+    /// Its directory, as written: absolute, or starting with `~`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A pattern for the remotes of the directory's git repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_remote: Option<String>,
+    /// References to accounts, as written.
+    pub accounts: Vec<String>,
+}
+
+impl RuleEntry {
+    /// What it is known by in a few words: its directory, or else its pattern.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        let text = self.path.as_deref().or(self.git_remote.as_deref());
+        text.unwrap_or_default()
+    }
+
+    /// `rule 2 (~/work, git_remote github.com/acme/*)`; `number` is its place in the file, from 1.
+    #[must_use]
+    pub fn name(&self, number: usize) -> String {
+        let remote = self.git_remote.as_ref().map(|r| format!("git_remote {r}"));
+        let parts: Vec<String> = self.path.clone().into_iter().chain(remote).collect();
+        format!("rule {number} ({})", parts.join(", "))
+    }
 }
 
 /// A pin of a directory.

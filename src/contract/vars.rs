@@ -42,6 +42,8 @@ pub const NO_COLOR: &str = "NO_COLOR";
 pub const CCP_AUTOSTART: &str = "CCP_AUTOSTART";
 /// Set by services that build and test: what runs there leaves nothing running behind.
 pub const CI: &str = "CI";
+/// What the shell calls its directory: the links by which the person came there.
+pub const PWD: &str = "PWD";
 /// Where a person's configuration is; default `~/.config`.
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// What a test changes of a daemon: its bounds, and facts about the computer; `NAME=VALUE`, separated by commas.

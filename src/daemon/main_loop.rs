@@ -1,6 +1,8 @@
 //! The loop that owns the roster and the database: everything that happens comes in as an [`Event`], one after the
 //! other. It is a thread of its own, so that the socket answers while a disk is slow.
 
+mod due;
+
 use super::conditions::Conditions;
 use super::log::Log;
 use super::perform::Performer;
@@ -10,15 +12,18 @@ use super::requests;
 use super::strays::{Look, Stray};
 use super::watchers::{Seen, Watchers};
 use super::{fold, overlays};
+use crate::adapters::stamp::file_stamp;
 use crate::adapters::store::{Meta, Store};
 use crate::adapters::{clock, power};
 use crate::contract::paths::{Base, Home};
 use crate::contract::proto::{Phase, Request, Response};
 use crate::contract::settings::Settings;
+use crate::contract::snapshot::FileStamp;
 use crate::core::account::AccountId;
 use crate::core::accounts::event::{Event as Happened, KnownAccount, ProbeOutcome};
 use crate::core::accounts::machine::Machine;
 use crate::core::time::Timestamp;
+use due::{Due, is_due, soon};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -127,6 +132,7 @@ pub(super) fn run(places: &Arc<Places>, inlets: Inlets, log: &Log) {
         performer: Performer::new(store, inlets.jobs, inlets.progress, log.clone()),
         watchers: Watchers::new(inlets.sender, log.clone()),
         places: Arc::clone(places),
+        config_seen: settings.file,
         settings,
         base,
         published: requests::Published::default(),
@@ -173,51 +179,6 @@ fn open(places: &Places, inlets: &Inlets, log: &Log) -> Option<(Store, Settings)
     }
 }
 
-/// When what is next to be done without being asked.
-struct Due {
-    housekeeping: Instant,
-    overlays: Option<Instant>,
-    reload: Option<Instant>,
-    leases: Option<Instant>,
-    /// A look at claude's own list of sessions.
-    sessions: Option<Instant>,
-    /// A look at the battery.
-    power: Instant,
-}
-
-impl Due {
-    fn at_start() -> Self {
-        let now = Instant::now();
-        Self {
-            housekeeping: now,
-            overlays: Some(now),
-            reload: None,
-            leases: None,
-            sessions: None,
-            power: now,
-        }
-    }
-
-    fn next(&self) -> Instant {
-        let rest = [self.overlays, self.reload, self.leases, self.sessions];
-        rest.into_iter()
-            .flatten()
-            .fold(self.housekeeping.min(self.power), Instant::min)
-    }
-}
-
-fn soon(due: &mut Option<Instant>) {
-    due.get_or_insert_with(|| Instant::now() + COALESCE);
-}
-
-fn is_due(due: &mut Option<Instant>) -> bool {
-    let is = due.is_some_and(|at| at <= Instant::now());
-    if is {
-        *due = None;
-    }
-    is
-}
-
 /// The loop's own: nobody else touches it.
 pub(super) struct Loop {
     pub(super) machine: Machine,
@@ -225,6 +186,8 @@ pub(super) struct Loop {
     pub(super) places: Arc<Places>,
     pub(super) settings: Settings,
     pub(super) base: Base,
+    /// `config.toml` at the last look, whether or not it could be read.
+    config_seen: FileStamp,
     /// What launches go by.
     pub(super) published: requests::Published,
     watchers: Watchers,
@@ -384,6 +347,7 @@ impl Loop {
     /// Folds in what has ended or was handed in, publishes, and looks at everything once: nothing that was not noticed
     /// stays unnoticed for longer than this.
     pub(super) fn keep_house(&mut self, now: Timestamp) {
+        self.notice_settings();
         let tidied = fold::tidy(&mut self.performer.store, &self.settings, &self.base, now);
         match tidied {
             Ok((folded, _)) => {
@@ -495,23 +459,36 @@ impl Loop {
         }
     }
 
+    /// Reads the settings, if the file is not as it was at the last look.
+    pub(super) fn notice_settings(&mut self) {
+        if file_stamp(&self.places.home.config()) != self.config_seen {
+            self.read_settings();
+        }
+    }
+
     fn read_settings(&mut self) {
-        match (self.places.settings)() {
-            Ok(settings) if settings != self.settings => {
-                self.base = settings.base(&self.places.user_home);
-                let sources = settings.sources.clone();
-                self.settings = settings;
-                let now = clock::now();
-                self.log.info("settings changed", &[]);
-                self.tell(Happened::SourcesChanged { sources }, now);
-                self.performer
-                    .publish(&self.settings, &self.base, false, now);
-                self.reload(now);
-                soon(&mut self.due.overlays);
-            }
-            Ok(_) => {}
+        self.config_seen = file_stamp(&self.places.home.config());
+        let settings = match (self.places.settings)() {
+            Ok(settings) if settings == self.settings => return,
+            Ok(settings) => settings,
             // The old ones stay in force until the file is right again.
-            Err(why) => self.log.warn("settings not read", &[("why", &why)]),
+            Err(why) => return self.log.warn("settings not read", &[("why", &why)]),
+        };
+        let says_the_same = settings.is_same(&self.settings);
+        self.settings = settings;
+        let now = clock::now();
+        if !says_the_same {
+            self.base = self.settings.base(&self.places.user_home);
+            self.log.info("settings changed", &[]);
+            let sources = self.settings.sources.clone();
+            self.tell(Happened::SourcesChanged { sources }, now);
+        }
+        // Launches compare the file with what these were read from.
+        self.performer
+            .publish(&self.settings, &self.base, false, now);
+        if !says_the_same {
+            self.reload(now);
+            soon(&mut self.due.overlays);
         }
     }
 

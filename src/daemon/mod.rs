@@ -1,6 +1,7 @@
 //! What keeps the accounts fresh: sampling, publishing, folding leases. One-shot commands call the same functions; the
 //! daemon calls them when they are due, and answers on a socket.
 
+pub mod configuration;
 pub mod fold;
 pub mod kept;
 pub mod log;

@@ -9,7 +9,9 @@ use crate::adapters::store::{Meta, Picture, PicturedAccount, Store, StoreError};
 use crate::contract::lease::LeaseName;
 use crate::contract::paths::{Base, Home};
 use crate::contract::settings::{Flow, Settings};
-use crate::contract::snapshot::{AccountEntry, DEFAULT_CADENCE, PinEntry, SCHEMA, Snapshot};
+use crate::contract::snapshot::{
+    AccountEntry, DEFAULT_CADENCE, FileStamp, PinEntry, SCHEMA, Snapshot,
+};
 use crate::contract::status::Status;
 use crate::core::account::AccountId;
 use crate::core::select::pin::AUTO_PIN_TTL;
@@ -59,6 +61,18 @@ pub fn publish_snapshot(
     let snapshot = build(&store.picture(now)?, settings, base, now);
     write(&home.snapshot(), &snapshot)?;
     Ok(snapshot)
+}
+
+/// Puts settings into the snapshot that was published last, and leaves the rest as it is: without the database, which may be
+/// out of order while a rule that was just written has to hold. Whether there was a snapshot to put them into.
+pub fn amend_snapshot(home: &Home, settings: &Settings, base: &Base) -> Result<bool, PublishError> {
+    let _lock = Lock::acquire(&home.state_lock(), PATIENCE).map_err(at(&home.state_lock()))?;
+    let Some(mut snapshot) = load_snapshot(home) else {
+        return Ok(false);
+    };
+    settle(&mut snapshot, settings, base);
+    write(&home.snapshot(), &snapshot)?;
+    Ok(true)
 }
 
 /// Writes `status.json`, after a sweep was completed, and remembers when that was.
@@ -116,20 +130,36 @@ fn build(picture: &Picture, settings: &Settings, base: &Base, now: Timestamp) ->
             manual: p.manual,
             at_ms: p.at.unix_ms(),
         });
-    Snapshot {
+    let mut snapshot = Snapshot {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         generated_at_ms: now.unix_ms(),
-        base_dir: base.dir.clone(),
-        base_json: base.json.clone(),
-        keep_env: settings.keep_env.clone(),
-        two_way: settings.flow == Flow::TwoWay,
-        api_key_helper: names_api_key_helper(&base.settings()),
-        autostart: settings.autostart,
+        base_dir: PathBuf::new(),
+        base_json: PathBuf::new(),
+        keep_env: Vec::new(),
+        two_way: false,
+        api_key_helper: false,
+        autostart: false,
         paused_since_ms: picture.paused_since.map(Timestamp::unix_ms),
+        config: FileStamp::default(),
+        rules: Vec::new(),
         accounts: picture.accounts.iter().map(|a| entry(a, now)).collect(),
         pins: pins.collect(),
-    }
+    };
+    settle(&mut snapshot, settings, base);
+    snapshot
+}
+
+/// Puts in what comes from `config.toml`.
+pub(super) fn settle(snapshot: &mut Snapshot, settings: &Settings, base: &Base) {
+    snapshot.base_dir.clone_from(&base.dir);
+    snapshot.base_json.clone_from(&base.json);
+    snapshot.keep_env.clone_from(&settings.keep_env);
+    snapshot.two_way = settings.flow == Flow::TwoWay;
+    snapshot.api_key_helper = names_api_key_helper(&base.settings());
+    snapshot.autostart = settings.autostart;
+    snapshot.config = settings.file;
+    snapshot.rules.clone_from(&settings.rules);
 }
 
 fn entry(pictured: &PicturedAccount, now: Timestamp) -> AccountEntry {

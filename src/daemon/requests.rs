@@ -5,7 +5,8 @@ use super::main_loop::Loop;
 use super::{fold, overlays, publish};
 use crate::adapters::overlay::Options;
 use crate::adapters::{clock, stamp};
-use crate::claim::roster::{Origin, Roster, load};
+use crate::claim::roster::{Origin, Roster, is_behind, load};
+use crate::claim::rules::Place;
 use crate::claim::{Claim, Claimant, Wish, announce, claim};
 use crate::contract::lease::LeaseName;
 use crate::contract::path_text;
@@ -70,11 +71,15 @@ fn status(state: &mut Loop, now: Timestamp) -> Response {
 
 fn select(state: &mut Loop, wanted: &Select, now: Timestamp) -> Response {
     let home = state.places.home.clone();
+    // What was just written to the settings holds for whoever asks next.
+    state.notice_settings();
     let roster = state.published.load(&home, &state.places.user_home);
+    let cwd = Path::new(wanted.cwd.as_deref().unwrap_or_default());
     let wish = Wish {
         account: wanted.account.as_deref(),
         model: wanted.model.as_deref(),
-        cwd: Path::new(wanted.cwd.as_deref().unwrap_or_default()),
+        cwd,
+        place: Place::at(cwd),
         command: "select",
         claude: None,
     };
@@ -214,6 +219,7 @@ impl Published {
         let (_, roster) = self
             .0
             .insert(known.unwrap_or_else(|| (stamp, load(home, user_home))));
+        roster.is_behind = is_behind(home, &roster.snapshot);
         roster
     }
 }

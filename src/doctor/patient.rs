@@ -4,6 +4,7 @@ use crate::adapters::files::Lock;
 use crate::adapters::foreign::{self, Foreign};
 use crate::adapters::overlay;
 use crate::adapters::service::{Definition, definitions};
+use crate::adapters::stamp::file_stamp;
 use crate::adapters::store::{Account, Meta, Store, StoreError};
 use crate::client::{self, ClientError};
 use crate::contract::paths::{Base, DEFAULT_HOME_NAME, Home};
@@ -227,14 +228,16 @@ pub fn is_own_dir(account: &Account) -> bool {
 }
 
 fn load_settings(home: &Home) -> Result<Settings, String> {
+    let file = file_stamp(&home.config());
     let text = match load_text(&home.config()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         text => text.map_err(|e| format!("it cannot be read ({e})"))?,
     };
-    Settings::parse(&text).map_err(|problems| {
+    let settings = Settings::parse(&text).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         problems.join("; ")
-    })
+    })?;
+    Ok(Settings { file, ..settings })
 }
 
 /// The text of a file, up to a bound.

@@ -12,6 +12,7 @@ mod overlay;
 mod place;
 mod run;
 mod select;
+mod settings;
 
 pub use arguments::{Arguments, Job};
 pub use environment::Environment;

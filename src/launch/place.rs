@@ -5,11 +5,12 @@ use crate::adapters::clock;
 use crate::claim::announce::Failure;
 use crate::claim::model;
 use crate::claim::roster::{self, Origin, Roster};
+use crate::claim::rules;
 use crate::contract::paths::Home;
 use crate::contract::vars;
 use crate::core::select::score::is_stale;
 use crate::core::time::Timestamp;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) struct Place {
     pub(super) home: Home,
@@ -39,6 +40,16 @@ impl Place {
             roster,
             now: clock::now(),
         })
+    }
+
+    /// Where rules are looked up.
+    pub(super) fn of_rules(&self, environment: &Environment) -> rules::Place<'_> {
+        let has_rules = !self.roster.snapshot.rules.is_empty();
+        let called = || environment.get(vars::PWD).map(Path::new);
+        rules::Place {
+            dir: &self.cwd,
+            called: has_rules.then(called).flatten(),
+        }
     }
 
     /// The model that claude will use, where that matters and is known.

@@ -2,7 +2,7 @@
 
 use super::environment::{self, Changed, Environment};
 use super::place::Place;
-use super::{Arguments, background, child, execute, fail, overlay, say};
+use super::{Arguments, background, child, execute, fail, overlay, say, settings};
 use crate::adapters::claude_path::{self, Search};
 use crate::adapters::{leases, procs};
 use crate::claim::announce::{self, Failure};
@@ -17,10 +17,13 @@ use std::time::Duration;
 
 /// Launches claude with the arguments from `first` on. Returns an exit code only when that was not possible.
 pub(super) fn run(arguments: &Arguments, first: usize, environment: &Environment) -> u8 {
-    let place = match Place::find(environment) {
+    let mut place = match Place::find(environment) {
         Ok(place) => place,
         Err(failure) => return fail(exit::FAILURE, &failure),
     };
+    settings::ensure(&mut place)
+        .iter()
+        .for_each(|line| say(line));
     let claude = match find_claude(&place, environment) {
         Ok(path) => path,
         Err(failure) => return fail(exit::NOT_FOUND, &failure),
@@ -30,6 +33,7 @@ pub(super) fn run(arguments: &Arguments, first: usize, environment: &Environment
         account: environment.get_text(vars::CCP_ACCOUNT),
         model: model.as_deref(),
         cwd: &place.cwd,
+        place: place.of_rules(environment),
         command: "run",
         claude: Some(&claude),
     };

@@ -35,7 +35,7 @@ pub(super) fn select(
         Ok(place) => place,
         Err(failure) => return refuse(exit::FAILURE, &failure),
     };
-    if !place.is_fresh() {
+    if !place.is_fresh() || place.roster.is_behind {
         return hand_over(arguments, environment);
     }
     let model = place.model([], environment);
@@ -43,6 +43,7 @@ pub(super) fn select(
         account: account.or_else(|| environment.get_text(vars::CCP_ACCOUNT)),
         model: model.as_deref(),
         cwd: &place.cwd,
+        place: place.of_rules(environment),
         command: "select",
         claude: None,
     };

@@ -130,6 +130,23 @@ fn a_habit_gives_way_when_its_account_is_at_the_limit() {
 }
 
 #[test]
+fn a_rule_of_where_it_began_binds() {
+    let pool = Pool::new(&[(40.0, 10.0), (60.0, 46.0)]);
+    let work = fs::canonicalize(pool.work_dir("work")).expect("is there");
+    converse(&pool, &work, OLD, 100, &["first"]);
+    let rule = "[[rule]]\npath = \"~/work\"\naccounts = [2]\n";
+    put(&pool.home.config(), rule.as_bytes());
+    let output = continuing(&pool, &work, &[]).output().expect("runs");
+    goes_on(&output, &work, &pool.account_dir(2), &["--resume", OLD]);
+    let forced = continuing(&pool, &work, &[])
+        .env("CCP_ACCOUNT", "1")
+        .output();
+    let forced = forced.expect("runs");
+    assert_eq!(forced.status.code(), Some(69), "{forced:?}");
+    assert!(forced.stdout.is_empty(), "{forced:?}");
+}
+
+#[test]
 fn a_conversation_that_is_open_is_refused() {
     let pool = Pool::new(&[(10.0, 10.0)]);
     let work = fs::canonicalize(pool.work_dir("work")).expect("is there");

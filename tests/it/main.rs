@@ -17,6 +17,7 @@ mod pool_faults;
 mod proof;
 mod real;
 mod renew;
+mod rules;
 mod service;
 mod support;
 mod tidy;

@@ -2,7 +2,9 @@
 
 use ccp::adapters::{clock, stamp};
 use ccp::contract::paths::{Base, Home, claude_json};
-use ccp::contract::snapshot::{AccountEntry, SCHEMA, SampleEntry, Snapshot, WindowEntry};
+use ccp::contract::snapshot::{
+    AccountEntry, FileStamp, SCHEMA, SampleEntry, Snapshot, WindowEntry,
+};
 use ccp::core::account::AccountId;
 use ccp::core::overlay::{Class, classify};
 use ccp::core::time::Timestamp;
@@ -56,6 +58,8 @@ impl Pool {
             api_key_helper: false,
             autostart: false,
             paused_since_ms: None,
+            config: FileStamp::default(),
+            rules: Vec::new(),
             accounts: Vec::new(),
             pins: Vec::new(),
         };

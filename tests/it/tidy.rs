@@ -58,6 +58,9 @@ const ROOMS: &[Room] = &[
             "adapters::files",
             "adapters::procs",
             "adapters::leases",
+            // Which rule binds: where one is, and whether the rules are the file's.
+            "adapters::place",
+            "adapters::stamp",
         ],
         crates: Some(&["serde", "serde_json"]),
         never: &[],

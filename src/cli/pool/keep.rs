@@ -8,9 +8,10 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Outcome};
 use crate::client::pool::PoolClientError;
 use crate::contract::exit;
+use crate::contract::paths::expand;
 use crate::contract::paths::pool::DEFAULT_POOL;
 use crate::contract::pool::{Code, Config, Init, Place, Reply, Request};
-use crate::contract::settings::{PoolSettings, expand};
+use crate::contract::settings::PoolSettings;
 use serde_json::{Map, Value};
 
 /// Runs `ccp pool keep`: the pool runs afterwards, and is as its table says.

@@ -40,7 +40,7 @@ pub(super) fn until_headroom(
     let mut sampled_at = clock::now();
     loop {
         let now = clock::now();
-        let roster = roster::load(&context.home, &context.user_home);
+        let roster = reserve::roster(context);
         let surroundings = Surroundings::read(wanted, &roster);
         let choice = look(
             &context.home,

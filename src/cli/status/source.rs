@@ -3,14 +3,15 @@
 use crate::adapters::clock;
 use crate::adapters::store::Store;
 use crate::claim::roster::{self, Origin};
-use crate::claim::{Choice, Wish, look, model};
+use crate::claim::rules::Place;
+use crate::claim::{Choice, Refusal, Wish, announce, look, model};
 use crate::cli::context::Context;
 use crate::contract::snapshot::Snapshot;
 use crate::contract::status::Status;
 use crate::contract::vars;
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
-use crate::daemon::publish;
+use crate::daemon::{configuration, publish};
 use crate::tui::rows::Moment;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ pub(super) struct Source {
     context: Context,
     /// The exact directory, as a launch would see it; empty when it is gone.
     cwd: PathBuf,
+    /// What the shell calls it.
+    called: Option<PathBuf>,
     /// The account that `CCP_ACCOUNT` forces.
     account: Option<String>,
     /// The model that `ANTHROPIC_MODEL` names.
@@ -34,6 +37,7 @@ impl Source {
         Self {
             context: context.clone(),
             cwd: std::env::current_dir().unwrap_or_default(),
+            called: std::env::var_os(vars::PWD).map(PathBuf::from),
             account: text(vars::CCP_ACCOUNT).filter(|a: &String| !a.is_empty()),
             model: text(vars::ANTHROPIC_MODEL),
             store: None,
@@ -49,8 +53,11 @@ impl Source {
     pub(super) fn look(&self) -> Moment {
         let now = clock::now();
         let home = &self.context.home;
-        let roster = roster::load(home, &self.context.user_home);
+        let mut roster = roster::load(home, &self.context.user_home);
         let mut problems = Vec::new();
+        if let Err(error) = configuration::bring_up(home, &mut roster) {
+            problems.push(error.to_string());
+        }
         if let Origin::Rebuilt { why: Some(why) } = &roster.origin {
             problems.push(format!("{why}; usage is unknown"));
         }
@@ -60,10 +67,19 @@ impl Source {
             account: self.account.as_deref(),
             model: model.as_deref(),
             cwd: &self.cwd,
+            place: Place {
+                dir: &self.cwd,
+                called: self.called.as_deref(),
+            },
             command: "status",
             claude: None,
         };
-        let choice = look(home, &roster, &wish, now).ok();
+        let choice = look(home, &roster, &wish, now);
+        // A launch would say so; that there is nobody to sign in as, the table says.
+        if let Err(refusal @ (Refusal::Rule { .. } | Refusal::RulesUnknown(_))) = &choice {
+            problems.push(announce::refusal(refusal).error);
+        }
+        let choice = choice.ok();
         let sessions = match &choice {
             Some(choice) => counted(choice, snapshot),
             None => self.sessions(now, &mut problems),

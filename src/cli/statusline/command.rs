@@ -24,6 +24,7 @@ fn tee(context: &Context, wrap: Option<&str>) -> Outcome {
     let pid = std::env::var_os(vars::CLAUDE_PID);
     let surroundings = Surroundings {
         home: &context.home,
+        user_home: &context.user_home,
         config_dir: config_dir.as_deref().map(Path::new),
         claude_pid: pid.and_then(|v| v.to_str()?.parse().ok()),
         wrap: wrap.map(OsStr::new),

@@ -39,6 +39,8 @@ const NOTE_AGE: Duration = Duration::from_secs(2 * 24 * 3600);
 pub struct Surroundings<'a> {
     /// Where ccp keeps its state.
     pub home: &'a Home,
+    /// The person's home directory.
+    pub user_home: &'a Path,
     /// `CLAUDE_CONFIG_DIR`.
     pub config_dir: Option<&'a Path>,
     /// `CLAUDE_PID`, which newer clients set; the process's ancestors are looked at too.
@@ -84,8 +86,14 @@ pub fn run(
     let place = account
         .zip(snapshot.as_ref())
         .and_then(|(account, snapshot)| {
-            let now = surroundings.now;
-            advice::beside_numbers(surroundings.home, snapshot, account, &windows, now)
+            let dir = [&said["workspace"]["project_dir"], &said["cwd"]];
+            let session = advice::Session {
+                home: surroundings.home,
+                user_home: surroundings.user_home,
+                dir: Path::new(dir.iter().find_map(|d| d.as_str()).unwrap_or_default()),
+                account,
+            };
+            advice::beside_numbers(&session, snapshot, &windows, surroundings.now)
         });
     writeln!(
         output,
@@ -228,6 +236,7 @@ mod tests {
             let mut output = Vec::new();
             let surroundings = Surroundings {
                 home: &self.home,
+                user_home: self.dir.path(),
                 config_dir: Some(config_dir),
                 claude_pid: Some(std::process::id()),
                 wrap: wrap.map(OsStr::new),

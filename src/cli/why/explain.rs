@@ -1,7 +1,7 @@
 //! A pick in plain words and a table that adds up.
 
 use crate::claim::announce::span;
-use crate::contract::record::{PickRecord, PinRecord, RankedAccount};
+use crate::contract::record::{PickRecord, PinRecord, RankedAccount, RuleRecord};
 use crate::core::time::Timestamp;
 use crate::tui::rows::{printable, usage};
 use crate::tui::sums::{self, NAMES};
@@ -60,6 +60,9 @@ fn facts(told: &Told<'_>) -> Vec<(&'static str, String)> {
     if let Some(pin) = &record.pin {
         facts.push(("pin", pin_sentence(pin, record)));
     }
+    if let Some(rule) = &record.rule {
+        facts.push(("rule", rule_sentence(rule)));
+    }
     if !matches!(record.command.as_str(), "pool" | HANDOFF) {
         facts.push(("where", place(&record.cwd, told.user_home)));
     }
@@ -108,12 +111,22 @@ pub(super) fn reason(record: &PickRecord) -> String {
     }
 }
 
+fn rule_sentence(rule: &RuleRecord) -> String {
+    let name = printable(&rule.rule.name(rule.number));
+    let labels: Vec<String> = rule.barred.iter().map(|a| printable(&a.label)).collect();
+    match labels.is_empty() {
+        true => format!("{name} allows every account"),
+        false => format!("{name} does not allow {}", labels.join(", ")),
+    }
+}
+
 fn pin_sentence(pin: &PinRecord, record: &PickRecord) -> String {
     let found = record.ranking.iter().find(|a| a.id == pin.account);
-    let label = found.map_or_else(
-        || format!("account {}", pin.account),
-        |a| printable(&a.label),
-    );
+    let mut barred = record.rule.iter().flat_map(|rule| &rule.barred);
+    let label = found
+        .map(|a| &a.label)
+        .or_else(|| barred.find(|a| a.id == pin.account).map(|a| &a.label));
+    let label = label.map_or_else(|| format!("account {}", pin.account), |l| printable(l));
     let obstacle = match found.map(|a| a.tier.as_str()) {
         Some("needs_login") => "needed a sign-in",
         Some("rate_limited") => "was refused by its plan limit",
@@ -131,6 +144,9 @@ fn pin_sentence(pin: &PinRecord, record: &PickRecord) -> String {
         "bypassed" => {
             format!("pinned to {label} by order, which {obstacle}: ranked freely, the pin stays")
         }
+        "barred" => format!(
+            "pinned to {label} by order, whom the rule does not allow: ranked without it, the pin stays"
+        ),
         "abandoned" => {
             format!("{label} was used here last but {obstacle}: the account picked takes its place")
         }
@@ -251,7 +267,8 @@ fn margin(record: &PickRecord) -> String {
     let picked = record.ranking.iter().find(|a| a.id == record.account);
     let runner_up = record.ranking.iter().find(|a| a.id != record.account);
     let (Some(picked), Some(other)) = (picked, runner_up) else {
-        return "there was no other account\n".to_owned();
+        let allowed = record.rule.as_ref().map_or("", |_| " that the rule allows");
+        return format!("there was no other account{allowed}\n");
     };
     let label = printable(&other.label);
     let margin = sums::tenths(picked.score) - sums::tenths(other.score);

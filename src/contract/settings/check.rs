@@ -3,6 +3,7 @@
 use super::Settings;
 use super::keys::{self, KEYS, Kind, TABLES, Value};
 use super::pools::{POOL_KEYS, check_pool};
+use super::rules;
 use std::fmt;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -52,6 +53,9 @@ pub(super) fn apply(
         let line = line_of(text, table.span().start);
         let name = table.get_ref().as_ref();
         match content.get_ref() {
+            _ if name == rules::TABLE => {
+                rules::read(text, content, &mut settings.rules, &mut errors)
+            }
             _ if !is_table(name) => errors.push(SettingsError {
                 line,
                 problem: unknown_table(name, content.get_ref()),
@@ -195,7 +199,7 @@ fn known_word(word: &str, words: &[&str]) -> Result<String, String> {
 }
 
 /// A path of somebody else's home (`~name/…`) cannot be told without asking the system, so it is none.
-fn is_directory(path: &str) -> bool {
+pub(super) fn is_directory(path: &str) -> bool {
     let rooted = path.starts_with('/') || path == "~" || path.starts_with("~/");
     rooted && !path.contains('\0')
 }
@@ -233,14 +237,16 @@ fn unknown_table(name: &str, content: &DeValue<'_>) -> String {
     }
     let what = if is_table { "table" } else { "key" };
     let tables = TABLES.iter().map(|(table, _)| *table);
-    if let Some(near) = nearest(name, tables.clone()) {
-        return format!("unknown {what} {name}: did you mean [{near}]?");
+    match nearest(name, tables.clone().chain([rules::TABLE])) {
+        Some(rules::TABLE) => return format!("unknown {what} {name}: did you mean [[rule]]?"),
+        Some(near) => return format!("unknown {what} {name}: did you mean [{near}]?"),
+        None => {}
     }
     let known: Vec<String> = tables.map(|t| format!("[{t}]")).collect();
     format!("unknown {what} {name}: there are {}", known.join(", "))
 }
 
-fn article(value: &DeValue<'_>) -> &'static str {
+pub(super) fn article(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",

@@ -4,6 +4,7 @@ use super::check;
 use super::check::{SettingsError, nearest};
 use super::keys::{self, KEYS, Kind};
 use super::pools::POOL_KEYS;
+use super::rules;
 use std::fmt;
 use toml::de::{DeTable, DeValue};
 
@@ -21,6 +22,8 @@ pub enum EditError {
     Value(String),
     /// The file was wrong before.
     File(SettingsError),
+    /// Rules are no keys.
+    Rule,
     /// The table is written in a way that cannot be extended in place.
     NoPlace {
         /// The key.
@@ -36,6 +39,7 @@ impl fmt::Display for EditError {
                 path,
                 near: Some(near),
             } => write!(f, "unknown key {path}: did you mean {near}?"),
+            Self::Rule => f.write_str("rules are written into the file by hand"),
             Self::Value(problem) => f.write_str(problem),
             Self::File(error) => error.fmt(f),
             Self::NoPlace { path } => {
@@ -95,6 +99,9 @@ fn is_of_a_pool(path: &str) -> bool {
 }
 
 fn unknown(path: &str) -> EditError {
+    if path.split('.').next() == Some(rules::TABLE) {
+        return EditError::Rule;
+    }
     let paths: Vec<String> = KEYS.iter().map(keys::Key::path).collect();
     let near = nearest(path, paths.iter().map(String::as_str))
         .map(str::to_owned)

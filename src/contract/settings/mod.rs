@@ -5,6 +5,7 @@ mod check;
 mod edit;
 pub mod keys;
 pub mod pools;
+pub mod rules;
 mod text;
 
 pub use check::SettingsError;
@@ -12,9 +13,10 @@ pub use edit::{EditError, set};
 pub use pools::{Handoff, PoolSettings, PoolTable, Pools};
 pub use text::{commented_default, help};
 
-use super::paths::Base;
+use super::paths::{Base, expand};
+use super::snapshot::{FileStamp, RuleEntry};
 use crate::core::usage::Source;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// All settings, with the defaults for what the file leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,10 @@ pub struct Settings {
     pub pools: Pools,
     /// `[env] keep`: override variables that are left alone at launch.
     pub keep_env: Vec<String>,
+    /// `[[rule]]`: which accounts may serve which directories.
+    pub rules: Vec<RuleEntry>,
+    /// The file when these were read from it. Whoever reads it notes that here; a text alone has none.
+    pub file: FileStamp,
 }
 
 /// Who renews logins.
@@ -73,6 +79,8 @@ impl Default for Settings {
             autostart: true,
             pools: Pools::default(),
             keep_env: Vec::new(),
+            rules: Vec::new(),
+            file: FileStamp::default(),
         }
     }
 }
@@ -89,21 +97,21 @@ impl Settings {
         self.pools.of(name)
     }
 
+    /// Whether these say the same, whatever file they are from.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let of_other_file = Self {
+            file: other.file,
+            ..self.clone()
+        };
+        of_other_file == *other
+    }
+
     /// The base that accounts present, for the person whose home directory this is.
     #[must_use]
     pub fn base(&self, user_home: &Path) -> Base {
         Base::at(&expand(&self.base, user_home), user_home)
     }
-}
-
-/// Replaces a leading `~` and drops trailing slashes; resolves nothing.
-#[must_use]
-pub fn expand(path: &str, user_home: &Path) -> PathBuf {
-    let full = match path.strip_prefix('~') {
-        Some(rest) => user_home.join(rest.trim_start_matches('/')),
-        None => PathBuf::from(path),
-    };
-    full.components().collect()
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn every_key_is_read() {
             autostart: false,
             pools: Pools::default(),
             keep_env: vec!["ANTHROPIC_API_KEY".into()],
+            ..Settings::default()
         }
     );
     assert_eq!(settings.base(Path::new("/u")).dir, Path::new("/u/work"));

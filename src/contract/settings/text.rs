@@ -2,6 +2,7 @@
 
 use super::keys::{KEYS, TABLES};
 use super::pools::{ABOUT, POOL_KEYS};
+use super::rules;
 use std::fmt::Write as _;
 
 /// Every key with what it takes, its default and its explanation.
@@ -22,6 +23,8 @@ pub fn help() -> String {
             help_pools(&mut text);
         }
     }
+    text.push_str(rules::HELP);
+    text.push('\n');
     text
 }
 
@@ -44,6 +47,7 @@ pub fn commented_default() -> String {
             comment_pools(&mut text);
         }
     }
+    text.push_str(rules::COMMENTED);
     text
 }
 

@@ -24,6 +24,8 @@ pub struct Settings {
     /// What slots are started from now. Fresh slots of another one are replaced at once, others when their session
     /// leaves.
     pub build: Build,
+    /// The accounts that may serve there, where a rule says so: fresh slots of others take no session and are replaced.
+    pub allowed: Option<Vec<AccountId>>,
 }
 
 /// A host that outlived the daemon before, as it said in its first words, with what its claude's registry file says.

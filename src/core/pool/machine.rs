@@ -100,6 +100,7 @@ impl Machine {
                 keep_fresh: 1,
                 dir: PathBuf::new(),
                 build: Build(0),
+                allowed: None,
             },
             sessions: BTreeMap::new(),
             children: Children::new(),

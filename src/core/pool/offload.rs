@@ -27,7 +27,7 @@ impl Machine {
         let account = self.sessions.get(&id).and_then(|s| s.record.account);
         let why = match () {
             () if slot.leaving => Some(ReplaceReason::Shrink),
-            () if process.build != self.settings.build => Some(ReplaceReason::Outdated),
+            () if self.is_outdated(process) => Some(ReplaceReason::Outdated),
             () if self.is_changed(slot_id) => Some(ReplaceReason::Changed),
             () if process.cwd != self.settings.dir || account.is_some() => {
                 Some(ReplaceReason::OtherPlace)

@@ -29,7 +29,7 @@ pub const LOADS: u32 = 3;
 impl Machine {
     pub(super) fn change_settings(&mut self, settings: Settings) {
         self.check_fresh |= settings.keep_fresh != self.settings.keep_fresh;
-        if settings.build != self.settings.build {
+        if settings.build != self.settings.build || settings.allowed != self.settings.allowed {
             self.try_again();
         }
         self.settings = settings;

@@ -84,16 +84,29 @@ impl Machine {
             let process = slot.process.as_ref();
             matches!(slot.state, State::Fresh)
                 && !slot.leaving
-                && process.is_some_and(|process| takes(process, session))
+                && process.is_some_and(|p| takes(p, session) && !self.is_barred(p))
         };
         let outdated = |slot: &&Slot| {
-            let build = slot.process.as_ref().map(|p| p.build);
-            build != Some(self.settings.build)
+            let process = slot.process.as_ref();
+            process.is_none_or(|process| self.is_outdated(process))
         };
         let fitting = self.slots.values().filter(fits);
         fitting
             .min_by_key(|slot| (self.is_refused(account_of(slot)), outdated(slot), slot.id))
             .map(|s| s.id)
+    }
+
+    /// It was started from something else than slots are now, or serves with whom a rule no longer allows.
+    pub(super) fn is_outdated(&self, process: &Process) -> bool {
+        process.build != self.settings.build || self.is_barred(process)
+    }
+
+    /// A rule lets others serve in the pool's directory.
+    fn is_barred(&self, process: &Process) -> bool {
+        let allows =
+            |allowed: &Vec<AccountId>| process.account.is_some_and(|a| allowed.contains(&a));
+        let is_here = process.cwd == self.settings.dir;
+        is_here && !self.settings.allowed.as_ref().is_none_or(allows)
     }
 
     /// Any slot of the pool will do for it.
@@ -281,7 +294,7 @@ impl Machine {
                 let needed = next.is_some_and(|session| takes(process, session));
                 return (!needed).then_some((slot.id, ReplaceReason::OtherPlace));
             }
-            if process.build != self.settings.build && !under_way {
+            if self.is_outdated(process) && !under_way {
                 return Some((slot.id, ReplaceReason::Outdated));
             }
             let left = !under_way && self.queue.is_empty() && self.outgrown(slot);

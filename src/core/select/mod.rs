@@ -4,6 +4,8 @@ pub mod model;
 pub mod moving;
 pub mod pick;
 pub mod pin;
+pub mod remote;
+pub mod rules;
 pub mod score;
 
 #[cfg(test)]

@@ -15,6 +15,14 @@ pub struct Request<'a> {
     pub past: Past,
     /// The model the launch will use, where known.
     pub model: Option<&'a str>,
+    /// The accounts that a rule lets serve here, where one binds: nobody else is even ranked.
+    pub allowed: Option<&'a [AccountId]>,
+}
+
+impl Request<'_> {
+    fn allows(&self, id: AccountId) -> bool {
+        self.allowed.is_none_or(|allowed| allowed.contains(&id))
+    }
 }
 
 /// Why this account.
@@ -67,7 +75,7 @@ pub struct Pick {
     pub reason: Reason,
     /// What the pins of the directory had to say.
     pub pin: Pin,
-    /// Every candidate, best first.
+    /// Every candidate that may serve here, best first.
     pub ranking: Vec<Assessment>,
 }
 
@@ -91,7 +99,7 @@ impl Pick {
 /// Why nothing can be picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPick {
-    /// There are no accounts.
+    /// There are no accounts, or none of them may serve here.
     NoAccounts,
     /// Every account needs a sign-in first.
     AllNeedLogin,
@@ -99,6 +107,8 @@ pub enum NoPick {
     ForcedNeedsLogin(AccountId),
     /// The account the person named does not exist.
     ForcedUnknown(AccountId),
+    /// The account the person named may not serve here.
+    ForcedBarred(AccountId),
 }
 
 /// Best first: tier, then score, then the earlier five-hour reset (unknown last), then the lower id.
@@ -138,8 +148,19 @@ pub fn pick(
     request: &Request<'_>,
     now: Timestamp,
 ) -> Result<Pick, NoPick> {
-    let ranking = rank(candidates, request.model, now);
-    let pin = pin::resolve(&request.past, &ranking);
+    let mut ranking = rank(candidates, request.model, now);
+    let exists = |id: AccountId| candidates.iter().any(|c| c.id == id);
+    if let Some(id) = request
+        .forced
+        .filter(|id| exists(*id) && !request.allows(*id))
+    {
+        return Err(NoPick::ForcedBarred(id));
+    }
+    ranking.retain(|a| request.allows(a.id));
+    let pin = match request.past.manual {
+        Some(id) if exists(id) && !request.allows(id) => Pin::Barred(id),
+        _ => pin::resolve(&habits(request), &ranking),
+    };
     let (id, reason) = decide(&ranking, request.forced, pin)?;
     Ok(Pick {
         id,
@@ -147,6 +168,14 @@ pub fn pick(
         pin,
         ranking,
     })
+}
+
+/// The past of the directory as far as it bears on who may serve there: the habit of somebody else is none.
+fn habits(request: &Request<'_>) -> Past {
+    Past {
+        auto: request.past.auto.filter(|id| request.allows(*id)),
+        ..request.past
+    }
 }
 
 fn decide(
@@ -164,7 +193,7 @@ fn decide(
     match pin {
         Pin::Manual(id) => return Ok((id, Reason::PinnedManual)),
         Pin::Auto(id) => return Ok((id, Reason::PinnedAuto)),
-        Pin::Free | Pin::Bypassed(_) | Pin::Abandoned(_) | Pin::Beside(_) => {}
+        Pin::Free | Pin::Bypassed(_) | Pin::Barred(_) | Pin::Abandoned(_) | Pin::Beside(_) => {}
     }
     let best = ranking.first().ok_or(NoPick::NoAccounts)?;
     let others = ranking.iter().filter(|a| a.available()).count() > 1;

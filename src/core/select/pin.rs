@@ -64,6 +64,8 @@ pub enum Pin {
     Auto(AccountId),
     /// The manual pin's account cannot serve now: rank freely, keep the pin, say so.
     Bypassed(AccountId),
+    /// A rule lets others serve here, not the manual pin's account: rank those, keep the pin, say so.
+    Barred(AccountId),
     /// The automatic pin's account is too full or out of service: the new winner takes the pin.
     Abandoned(AccountId),
     /// A session is live in this directory: rank freely, leave the pin where it is.

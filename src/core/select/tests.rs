@@ -114,6 +114,16 @@ fn every_worked_case_comes_out_to_a_hundredth() {
 fn check(accounts: &str, expected: &str) {
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut request = Request::default();
+    let allow = accounts
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("allow="));
+    let allowed = allow.map(|names| {
+        let names = names.bytes().filter(u8::is_ascii_lowercase);
+        names
+            .map(|b| id(u16::from(b - b'a') + 1))
+            .collect::<Vec<_>>()
+    });
+    request.allowed = allowed.as_deref();
     let letter = |text: &str| id(u16::from(text.as_bytes()[0] - b'a') + 1);
     for word in accounts.split_whitespace() {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
@@ -148,6 +158,7 @@ fn check(accounts: &str, expected: &str) {
             ("running-here", _) => request.past.parallel = true,
             ("force", _) => request.forced = Some(letter(value)),
             ("model", _) => request.model = Some(value),
+            ("allow", _) => {}
             (name, _) if name.len() == 1 => {
                 candidates.push(candidate(letter(name).number(), vec![]))
             }
@@ -159,6 +170,7 @@ fn check(accounts: &str, expected: &str) {
             let name = char::from(b'a' + u8::try_from(p.id.number()).expect("small") - 1);
             let pin = match p.pin {
                 Pin::Bypassed(_) => ", pin bypassed",
+                Pin::Barred(_) => ", pin barred",
                 Pin::Abandoned(_) => ", pin abandoned",
                 Pin::Beside(_) => ", beside a live session",
                 Pin::Free | Pin::Manual(_) | Pin::Auto(_) => "",
@@ -220,6 +232,33 @@ fn pins() {
         "a 5h=100% b 7d=100% pin=a",
         "b fallback_exhausted, pin bypassed",
     );
+}
+
+#[test]
+fn a_rule_leaves_the_others_out() {
+    check("a 5h=10% b 5h=90% allow=b", "b only_available");
+    check("a 5h=10% b 5h=90% c 5h=80% allow=bc", "c emptiest");
+    // Loud, as without a rule, and still within it.
+    check("a 5h=10% b 5h=100% allow=b", "b fallback_exhausted");
+    check(
+        "a b limited=60 c limited=9 allow=bc",
+        "c fallback_rate_limited",
+    );
+    check("a b login allow=b", "AllNeedLogin");
+    check("a b allow=c", "NoAccounts");
+    check("a b allow=-", "NoAccounts");
+    check("a b pin=b allow=b", "b pinned");
+    check("a b 5h=50% c pin=a allow=bc", "c emptiest, pin barred");
+    check("a b login pin=a allow=b", "AllNeedLogin");
+    check("a b 5h=50% c used-here=a allow=bc", "c emptiest");
+    check("a b 5h=50% c used-here=b allow=bc", "b reused");
+    check(
+        "a b 5h=50% c used-here=a running-here allow=bc",
+        "c emptiest",
+    );
+    check("a b force=a allow=b", "ForcedBarred(AccountId(1))");
+    check("a b force=b allow=b", "b forced");
+    check("a b force=c allow=b", "ForcedUnknown(AccountId(3))");
 }
 
 #[test]
@@ -454,6 +493,38 @@ proptest! {
                 prop_assert_eq!(problem, NoPick::AllNeedLogin);
                 prop_assert_eq!(best_tier, Tier::NeedsLogin);
             }
+        }
+    }
+
+    #[test]
+    fn an_account_that_a_rule_does_not_allow_never_serves(
+        candidates in any_candidates(), allowed in prop::collection::vec(1..14u16, 0..6), pinned in 0..13u16, used_here in 0..13u16,
+        named in prop::option::weighted(0.3, 1..12u16), parallel in any::<bool>(),
+    ) {
+        let allowed: Vec<AccountId> = allowed.into_iter().map(id).collect();
+        let past = Past { manual: AccountId::new(pinned), auto: AccountId::new(used_here), parallel };
+        let forced = named.map(id);
+        let request = Request { past, forced, allowed: Some(&allowed), model: None };
+        let left: Vec<Candidate> = candidates.iter().filter(|c| allowed.contains(&c.id)).cloned().collect();
+        let past = Past { auto: past.auto.filter(|id| allowed.contains(id)), ..past };
+        let alone = pick(&left, &Request { past, allowed: None, ..request.clone() }, NOW);
+        match pick(&candidates, &request, NOW) {
+            Ok(p) => {
+                prop_assert!(allowed.contains(&p.id));
+                prop_assert!(p.ranking.iter().all(|a| allowed.contains(&a.id)));
+                // Just as if there were no others: also when none has headroom.
+                let alone = alone.expect("the same accounts");
+                prop_assert_eq!(p.reason.is_fallback(), alone.reason.is_fallback());
+                if matches!(p.pin, Pin::Barred(_)) {
+                    prop_assert!(!allowed.contains(&id(pinned)));
+                } else {
+                    prop_assert_eq!((p.id, p.pin), (alone.id, alone.pin));
+                }
+            }
+            Err(NoPick::ForcedBarred(barred)) => {
+                prop_assert!(!allowed.contains(&barred) && candidates.iter().any(|c| c.id == barred));
+            }
+            Err(_) => prop_assert!(alone.is_err()),
         }
     }
 

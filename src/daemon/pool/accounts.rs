@@ -4,16 +4,20 @@
 use super::views::Labels;
 use crate::adapters::overlay::accept_trust;
 use crate::adapters::procs::children;
+use crate::adapters::stamp::file_stamp;
 use crate::adapters::{files, leases};
+use crate::claim::roster::Roster;
+use crate::claim::rules::{self, Place};
 use crate::claim::{self, Claim, Claimant, Refusal, Wish, announce, roster};
 use crate::contract::lease::LeaseName;
 use crate::contract::paths::Home;
-use crate::contract::snapshot::Snapshot;
+use crate::contract::snapshot::{FileStamp, Snapshot};
 use crate::core::account::{AccountId, resolve_reference};
 use crate::core::accounts::lease::Holder;
 use crate::core::select::pick::rank;
 use crate::core::select::score::{Assessment, Candidate};
 use crate::core::time::Timestamp;
+use crate::daemon::configuration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -76,6 +80,19 @@ pub(super) struct Given {
     pub(super) lease: Option<LeaseName>,
 }
 
+/// What a slot needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The account, where there is no choice.
+    pub(super) account: Option<AccountId>,
+    /// The accounts that the person named for this pool.
+    pub(super) only: Option<&'a Only>,
+    /// Where it runs: a rule may bind there.
+    pub(super) dir: &'a Path,
+    /// What for.
+    pub(super) why: Why,
+}
+
 /// The accounts that a pool may use, as `config.toml` names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Only {
@@ -136,16 +153,17 @@ impl Accounts {
             .map_err(|_| format!("no account, or more than one, is called `{reference}`"))
     }
 
-    /// The accounts that a pool may use, best first, as far as is known; `refused` are known to be refused until then.
-    /// None where there are none.
+    /// The accounts that a pool may use in a directory, best first, as far as is known; `refused` are known to be refused
+    /// until then. None where there are none.
     pub(super) fn standing(
         &self,
         only: Option<&Only>,
+        dir: &Path,
         refused: &BTreeMap<AccountId, Timestamp>,
         model: Option<&str>,
         now: Timestamp,
     ) -> Option<Standing> {
-        let mut roster = roster::load(&self.home, &self.user_home);
+        let mut roster = self.roster();
         if roster.snapshot.accounts.is_empty() {
             return None;
         }
@@ -154,6 +172,9 @@ impl Accounts {
             let _ = only.restrict(&mut roster.snapshot, None);
         }
         let mut candidates = claim::candidates(&self.home, &roster, now);
+        if let Some(bound) = rules::bound(&roster, &Place::at(dir)) {
+            candidates.retain(|candidate| bound.accounts.contains(&candidate.id));
+        }
         let has_extra = |candidate: &&Candidate| {
             let extra = candidate.sample.as_ref().and_then(|s| s.extra.as_ref());
             extra.is_some_and(|extra| extra.enabled)
@@ -167,29 +188,64 @@ impl Accounts {
         Some(Standing { ranking, billed })
     }
 
-    /// Picks the account of a slot and claims it; none where there are none. `wanted` leaves no choice, `only` leaves
-    /// those that the person named for this pool.
+    /// What is known of the accounts, by the settings as they are now. Where these cannot be had, a claim knows whether that
+    /// matters.
+    fn roster(&self) -> Roster {
+        let mut roster = roster::load(&self.home, &self.user_home);
+        let _ = configuration::bring_up(&self.home, &mut roster);
+        roster
+    }
+
+    /// Whether rules let this account serve in this directory. The error is for the client who named it.
+    pub(super) fn check_rules(&self, account: AccountId, dir: &Path) -> Result<(), String> {
+        let roster = self.roster();
+        match rules::bind(&self.home, &roster, &Place::at(dir)).map_err(|r| told(&r))? {
+            Some(bound) if !bound.accounts.contains(&account) => {
+                Err(told(&bound.bars(account, dir, &roster.snapshot)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The accounts that a rule lets serve in a directory; none where no rule binds.
+    pub(super) fn allowed_in(&self, dir: &Path) -> Option<Vec<AccountId>> {
+        rules::bound(&self.roster(), &Place::at(dir)).map(|bound| bound.accounts)
+    }
+
+    /// The settings of the accounts as a file.
+    pub(super) fn settings_file(&self) -> FileStamp {
+        file_stamp(&self.home.config())
+    }
+
+    /// Picks the account of a slot and claims it; none where there are none.
     pub(super) fn pick(
         &self,
-        wanted: Option<AccountId>,
-        only: Option<&Only>,
-        why: Why,
+        wanted: &Wanted<'_>,
         model: Option<&str>,
         claude: &Path,
         now: Timestamp,
     ) -> Result<Option<Given>, String> {
-        let mut roster = roster::load(&self.home, &self.user_home);
+        let Wanted {
+            account,
+            only,
+            dir,
+            why,
+        } = *wanted;
+        let mut roster = self.roster();
         if let Some(only) = only {
-            only.restrict(&mut roster.snapshot, wanted)?;
-        } else if roster.snapshot.accounts.is_empty() && wanted.is_none() {
-            return Ok(None);
+            only.restrict(&mut roster.snapshot, account)?;
         }
-        let wanted = wanted.map(|id| id.to_string());
+        if roster.snapshot.accounts.is_empty() {
+            // Plain claude's own login is none that a rule allows, either.
+            rules::bind(&self.home, &roster, &Place::at(dir)).map_err(|r| told(&r))?;
+        }
+        let account = account.map(|id| id.to_string());
         let wish = Wish {
-            account: wanted.as_deref(),
+            account: account.as_deref(),
             model,
             // Slots share a directory: by its habits all of them would be on one account.
             cwd: Path::new(""),
+            place: Place::at(dir),
             command: why.word(),
             claude: Some(claude),
         };
@@ -206,9 +262,8 @@ impl Accounts {
             })),
             Err(Refusal::NoAccounts) => Ok(None),
             Err(refusal) => {
-                let announce::Failure { error, hint } = announce::refusal(&refusal);
                 let of = only.map_or_else(String::new, |only| format!("of {only}: "));
-                Err(format!("{of}{error}; {hint}"))
+                Err(format!("{of}{}", told(&refusal)))
             }
         }
     }
@@ -246,6 +301,11 @@ impl Accounts {
         let process = Holder::Process { pid, start };
         let _ = leases::hand_over(&self.home.leases(), lease, process);
     }
+}
+
+fn told(refusal: &Refusal) -> String {
+    let announce::Failure { error, hint } = announce::refusal(refusal);
+    format!("{error}; {hint}")
 }
 
 fn wait_for(child: &mut Child) {

@@ -45,7 +45,7 @@ impl Watch {
     }
 
     /// How the accounts stand, if that is news.
-    pub(super) fn look(&mut self, ground: &Ground) -> Option<Standing> {
+    pub(super) fn look(&mut self, ground: &Ground, dir: &Path) -> Option<Standing> {
         self.looked_at = Some(Instant::now());
         let stamp = Some(file_stamp(&ground.configured.accounts().home.snapshot()));
         let judged = self.judged_at.map_or(JUDGED_AGAIN, |at| at.elapsed());
@@ -53,19 +53,19 @@ impl Watch {
             return None;
         }
         let before = self.standing.clone();
-        let now = self.read(ground);
+        let now = self.read(ground, dir);
         now.filter(|_| self.standing != before)
     }
 
     /// How the accounts stand; none where there are none.
-    pub(super) fn read(&mut self, ground: &Ground) -> Option<Standing> {
+    pub(super) fn read(&mut self, ground: &Ground, dir: &Path) -> Option<Standing> {
         self.looked_at = Some(Instant::now());
         self.judged_at = self.looked_at;
         let accounts = ground.configured.accounts();
         self.stamp = Some(file_stamp(&accounts.home.snapshot()));
         let only = ground.configured.only();
         let billing = ground.configured.person().allow_extra_usage;
-        let standing = accounts.standing(only.as_ref(), &BTreeMap::new(), None, clock::now());
+        let standing = accounts.standing(only.as_ref(), dir, &BTreeMap::new(), None, clock::now());
         self.standing = standing.map(|accounts::Standing { ranking, billed }| {
             let mut refused = moving::refused(&ranking);
             // Whoever pays for more is not refused.
@@ -94,9 +94,10 @@ pub(super) fn choose(
     );
     let model = pool.blueprint.model().map(str::to_owned);
     let events = pool.ground.events.clone();
+    let dir = pool.spawn_cwd(session);
     let choose = move || {
         let now = clock::now();
-        let standing = accounts.standing(only.as_ref(), &refused, model.as_deref(), now);
+        let standing = accounts.standing(only.as_ref(), &dir, &refused, model.as_deref(), now);
         let ranking = standing.map_or_else(Vec::new, |standing| standing.ranking);
         let way = moving::way(&ranking, policy, &question, now);
         let choice = match way {

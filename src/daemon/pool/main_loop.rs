@@ -20,6 +20,7 @@ use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, PoolError, Reply};
 use crate::contract::proto::host::FromHost;
+use crate::contract::snapshot::FileStamp;
 use crate::core::pool::event::{End, Event as Happened, Known};
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
@@ -119,6 +120,8 @@ pub(super) struct Pool {
     pub(super) last_texts: BTreeMap<Place, String>,
     looked_at: Instant,
     settings_at: Instant,
+    /// The settings of the accounts, rules included, at the last start of a session.
+    rules_seen: FileStamp,
     clients_at: Instant,
     standing: handoff::Watch,
     /// The loop is over.
@@ -143,6 +146,7 @@ impl Pool {
             last_texts: BTreeMap::new(),
             looked_at: Instant::now(),
             settings_at: Instant::now(),
+            rules_seen: FileStamp::default(),
             clients_at: Instant::now(),
             standing: handoff::Watch::default(),
             is_over: false,
@@ -246,7 +250,7 @@ impl Pool {
             process.seen = process.read_file();
             known.hosts.push(process.living(*place));
         }
-        known.standing = self.standing.read(&self.ground);
+        known.standing = self.standing.read(&self.ground, self.blueprint.dir());
         self.tell_machine(Happened::Loaded(Box::new(known)));
         for event in later {
             self.take(event);
@@ -546,8 +550,16 @@ impl Pool {
 
     /// The accounts may stand otherwise by now.
     fn look_at_accounts(&mut self) {
-        if let Some(standing) = self.standing.look(&self.ground) {
+        if let Some(standing) = self.standing.look(&self.ground, self.blueprint.dir()) {
             self.tell_machine(Happened::Accounts(standing));
+        }
+    }
+
+    /// A rule that was just written holds for a session that is about to start.
+    pub(super) fn notice_rules(&mut self) {
+        let file = self.ground.configured.accounts().settings_file();
+        if std::mem::replace(&mut self.rules_seen, file) != file {
+            self.look_at_settings();
         }
     }
 

@@ -88,7 +88,10 @@ fn translated(pool: &mut Pool, request: Request) -> Result<pool::Request, PoolEr
             size: i64::from(size),
         },
         Request::Destroy { confirm } => pool::Request::Destroy { confirm },
-        Request::Start(start) => pool::Request::Start(new_session(pool, start)?),
+        Request::Start(start) => {
+            pool.notice_rules();
+            pool::Request::Start(new_session(pool, start)?)
+        }
         Request::Followup { session_id, prompt } => {
             let view = pool.machine.session(&session_id).ok();
             if let Some(pid) = view.as_ref().and_then(|view| elsewhere(pool, view)) {
@@ -198,12 +201,15 @@ fn elsewhere(pool: &Pool, view: &SessionView) -> Option<u32> {
 fn new_session(pool: &Pool, start: Start) -> Result<NewSession, PoolError> {
     let account = start.account.filter(|account| !account.is_empty());
     let accounts = pool.ground.configured.accounts();
-    let account = account.map(|reference| {
-        let id = accounts.resolve(&reference);
-        id.map_err(|why| PoolError::new(Code::BadAccount, why))
-    });
-    let account = account.transpose()?;
     let cwd = start.cwd.as_deref().map(directory).transpose()?;
+    let account = account.map(|reference| {
+        let id = accounts.resolve(&reference)?;
+        let dir = cwd.as_deref().unwrap_or_else(|| pool.blueprint.dir());
+        accounts.check_rules(id, dir).map(|()| id)
+    });
+    let account = account
+        .transpose()
+        .map_err(|why| PoolError::new(Code::BadAccount, why))?;
     let prompt = start.prompt.filter(|prompt| !prompt.is_empty());
     let prompt = prompt.map(|prompt| fit(pool, &prompt, cwd.as_deref()));
     let id = loop {

@@ -239,6 +239,7 @@ impl Configured {
         Ok(Blueprint {
             settings: Settings {
                 keep_fresh: config.fresh_wanted(),
+                allowed: self.accounts().allowed_in(&dir),
                 dir,
                 build: Build(hash(whole.as_bytes())),
             },
@@ -259,6 +260,7 @@ impl Configured {
                 keep_fresh: self.config().fresh_wanted(),
                 dir: self.surroundings.user_home.clone(),
                 build: Build(0),
+                allowed: None,
             },
             flags: Flags::default(),
             claude: PathBuf::new(),

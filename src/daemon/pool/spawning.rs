@@ -1,7 +1,7 @@
 //! Starting a process for a slot, finding those that outlived a daemon, and burying those that are over. What takes long
 //! runs on threads of its own; the loop waits for none of it.
 
-use super::accounts::Why;
+use super::accounts::{Wanted, Why};
 use super::handoff::open_elsewhere;
 use super::hosts::clean_up;
 use super::log::{Category, Log};
@@ -155,7 +155,13 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
                 _ => Why::Slot,
             };
             let only = configured.only();
-            let given = accounts.pick(account, only.as_ref(), why, model, claude, clock::now())?;
+            let wanted = Wanted {
+                account,
+                only: only.as_ref(),
+                dir: &task.cwd,
+                why,
+            };
+            let given = accounts.pick(&wanted, model, claude, clock::now())?;
             if let Some(given) = &given {
                 // Elsewhere claude asks whether the directory is trusted, and a person may answer.
                 let own = task.cwd == blueprint.dir();

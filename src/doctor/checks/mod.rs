@@ -10,6 +10,7 @@ pub mod left;
 pub mod overlay;
 pub mod pools;
 pub mod processes;
+pub mod rules;
 pub mod shells;
 pub mod state;
 
@@ -47,6 +48,7 @@ pub const CHECKS: &[Check] = &[
     accounts::CREDENTIAL,
     accounts::LOGIN,
     accounts::LOGIN_AGE,
+    rules::RULES,
     state::LEASES,
     left::INBOX,
     state::SNAPSHOT,

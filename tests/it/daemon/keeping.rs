@@ -206,3 +206,42 @@ fn what_the_flow_of_settings_holds_back_is_kept_while_it_is_held() {
     let told = events.iter().filter(|e| e.kind == "settings_held");
     assert_eq!(told.count(), 2, "when it began and when it ended");
 }
+
+#[test]
+fn a_rule_holds_for_whoever_asks_next() {
+    let stage = Stage::new(2);
+    let dir = stage.world.home.path().join("ruled");
+    std::fs::create_dir(&dir).expect("creates");
+    let ask = format!(
+        r#"{{"proto":1,"op":"select","cwd":"{}"}}"#,
+        dir.join("app").display()
+    );
+    let _daemon = stage.start_ready(&[]);
+    let config = stage.home().config();
+    let rule = |account: u16| format!("[[rule]]\npath = \"~/ruled\"\naccounts = [{account}]\n");
+    for account in [2, 1, 2] {
+        // As an editor does that keeps the file, and asked for in the same breath.
+        std::fs::write(&config, rule(account)).expect("writes");
+        let answer = stage.ask(&ask);
+        assert_eq!(answer["id"], format!("acct-{account:02}"), "{answer}");
+    }
+    let barred = ask.replace("\"select\"", "\"select\",\"account\":\"1\"");
+    let answer = stage.ask(&barred);
+    assert_eq!(answer["ok"], false, "{answer}");
+    let error = answer["error"]["message"].as_str().unwrap_or_default();
+    assert!(error.starts_with("rule 1 (~/ruled) allows "), "{answer}");
+    // What the daemon publishes has the rule, and says of which file it is: no launch has to look again.
+    let stamp = ccp::adapters::stamp::file_stamp(&config);
+    stage.until(|| stage.world.snapshot().config == stamp);
+    assert_eq!(stage.world.snapshot().rules.len(), 1);
+    // While the file is wrong nobody is let in, and the daemon goes on.
+    std::fs::write(&config, rule(1).replace("accounts", "acounts")).expect("writes");
+    let answer = stage.ask(&ask);
+    let error = answer["error"]["message"].as_str().unwrap_or_default();
+    assert!(error.contains("are not known"), "{answer}");
+    assert!(stage.log().contains("rule.acounts"), "{}", stage.log());
+    let elsewhere = r#"{"proto":1,"op":"status"}"#;
+    assert_eq!(stage.ask(elsewhere)["ok"], true);
+    std::fs::write(&config, rule(1)).expect("writes");
+    assert_eq!(stage.ask(&ask)["id"], "acct-01");
+}

@@ -114,3 +114,34 @@ fn a_snapshot_that_is_damaged_old_or_behind_is_written_again() {
     edit(&path, |v| v["base_dir"] = "/elsewhere".into());
     check(&world, "snapshot", '✗', "another base", fixed());
 }
+
+#[test]
+fn rules_that_let_nobody_in_are_told() {
+    let world = healthy();
+    assert!(world.ok(&["doctor"]).contains("rules: there are no rules"));
+    let write = |accounts: &str| {
+        let rule = format!("[[rule]]\npath = \"~/work\"\naccounts = [{accounts}]\n");
+        fs::write(world.ccp_home().config(), rule).expect("writes");
+        world.ok(&["config", "apply"]);
+    };
+    write("1, 2");
+    assert!(world.ok(&["doctor"]).contains("rules: 1 rule"));
+    let hint = || Then::Hint("`ccp config path` tells where the rule is");
+    write("1, \"gone\"");
+    let found = "rule 1 (~/work): gone is no account, or more than one";
+    check(&world, "rules", '!', found, hint());
+    write("\"gone\"");
+    let found = "rule 1 (~/work): nobody can serve there: gone is no account";
+    check(&world, "rules", '✗', found, hint());
+    write("2");
+    let id = ccp::core::account::AccountId::new(2).expect("2");
+    world.store().set_needs_login(id, true).expect("sets");
+    let found = "rule 1 (~/work): nobody can serve there without a sign-in";
+    check(
+        &world,
+        "rules",
+        '✗',
+        found,
+        Then::Hint("`ccp login acct-02`"),
+    );
+}

@@ -163,3 +163,39 @@ fn a_failed_selection_prints_a_directory_that_nobody_can_use() {
     let output = output.expect("runs");
     assert_eq!(output.stdout, format!("{}\n", nowhere.display()).as_bytes());
 }
+
+#[test]
+fn waiting_is_for_the_accounts_that_a_rule_allows() {
+    let world = world_with(2);
+    let now = clock::now();
+    let soon = now.plus(Duration::from_secs(4));
+    measured(&mut world.store(), 1, 100.0, soon);
+    measured(
+        &mut world.store(),
+        2,
+        10.0,
+        now.plus(Duration::from_secs(3600)),
+    );
+    let rule = "[[rule]]\npath = \"~/\"\naccounts = [\"a1\"]\n";
+    std::fs::write(world.ccp_home().config(), rule).expect("writes");
+    world.ok(&["unpin"]);
+    let mut running = world.start(&["select", "--wait"]);
+    running.close_stdin();
+    let line = running
+        .wait_for_line(|l| l.contains("no account has headroom"), BOUND)
+        .expect("it says what it waits for");
+    assert!(line.contains("waiting for a1, which resets in"), "{line}");
+    let output = running.output(BOUND).expect("ends");
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    let account = world.account_dir(1);
+    assert_eq!(output.stdout.trim_end(), account.to_str().expect("text"));
+    assert!(clock::now() >= soon);
+    // What publishes from the database keeps the rule.
+    world.ok(&["refresh", "--all"]);
+    let barred = world.fails(69, &["select", "--account", "a2"]);
+    assert!(barred.contains("rule 1 (~/) allows a1 in "), "{barred}");
+    let pinned = world.run(&["pin", "a2"]).stderr;
+    let note = "note: rule 1 (~/) does not allow a2 there: the pin does not bind";
+    assert!(pinned.contains(note), "{pinned}");
+    assert!(!world.run(&["pin", "a1"]).stderr.contains("note:"));
+}

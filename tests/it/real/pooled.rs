@@ -143,3 +143,108 @@ fn slots_spread_over_the_accounts_and_count_as_sessions() {
     let label = info["session"]["account"]["label"].as_str().expect("one");
     pooled.stage.was_asked_by("in a pool", label);
 }
+
+/// How many slots each account has, by label.
+fn slots(health: &Value) -> Vec<(String, u64)> {
+    let accounts = health["accounts"].as_array().expect("a list").iter();
+    let mut slots: Vec<(String, u64)> = accounts
+        .map(|a| {
+            (
+                a["label"].as_str().unwrap_or_default().to_owned(),
+                a["slots"].as_u64().unwrap_or(0),
+            )
+        })
+        .filter(|(_, slots)| *slots > 0)
+        .collect();
+    slots.sort();
+    slots
+}
+
+#[test]
+fn a_rule_of_the_pools_directory_says_who_serves_its_slots() {
+    let Some(stage) = Stage::with(&["a", "b", "c"]) else {
+        return;
+    };
+    let pooled = Pooled::on(stage);
+    let dir = pooled.stage.home.work_dir();
+    let dir = dir.to_str().expect("is text");
+    let write = |accounts: &str| {
+        let rule = format!("[[rule]]\npath = \"{dir}\"\naccounts = [{accounts}]\n");
+        pooled.stage.configure(&rule);
+    };
+    // Nobody takes the file in before the slots start.
+    write("\"b\", \"c\"");
+    pooled.pool(&["init", "--size", "4", "--dir", dir]);
+    let health = pooled.until("all are fresh", |health| health["slots"]["fresh"] == 4);
+    let even = ["b", "c"].map(|label| (label.to_owned(), 2));
+    assert_eq!(slots(&health), even);
+    // An account that the rule does not allow is refused to whoever names it.
+    let mut command = pooled.stage.command(CCP);
+    command.args(["pool", "start", "--parent", "none", "--prompt", "as a"]);
+    command.args(["--account", "a"]);
+    let refused = command.output().expect("runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(&format!("rule 1 ({dir}) allows b, c in ")),
+        "{said}"
+    );
+    let words = [
+        "start",
+        "--parent",
+        "none",
+        "--prompt",
+        "as c",
+        "--account",
+        "c",
+    ];
+    let started = pooled.pool(&words);
+    let id = started["sessionId"].as_str().expect("an id").to_owned();
+    pooled.pool(&["wait", "--session", &id]);
+    pooled.stage.was_asked_by("as c", "c");
+    // Once the rule is another one, the next session is served by it, and the slots that nobody uses are others.
+    write("\"a\"");
+    let started = pooled.pool(&["start", "--parent", "none", "--prompt", "now as a"]);
+    let id = started["sessionId"].as_str().expect("an id").to_owned();
+    pooled.pool(&["wait", "--session", &id]);
+    pooled.stage.was_asked_by("now as a", "a");
+    let health = pooled.until("they are a's", |health| {
+        let ours = slots(health);
+        let total: u64 = ours.iter().map(|(_, slots)| slots).sum();
+        total == 4 && ours.first() == Some(&("a".to_owned(), 3))
+    });
+    let stays = ("c".to_owned(), 1);
+    assert_eq!(
+        slots(&health).get(1),
+        Some(&stays),
+        "who is in use stays: {health:#}"
+    );
+}
+
+#[test]
+fn where_a_rule_lets_nobody_serve_no_slot_starts_until_it_does() {
+    let Some(stage) = Stage::with(&["a"]) else {
+        return;
+    };
+    let pooled = Pooled::on(stage);
+    let dir = pooled.stage.home.work_dir();
+    let dir = dir.to_str().expect("is text");
+    let write = |account: &str| {
+        let rule = format!("[[rule]]\npath = \"{dir}\"\naccounts = [\"{account}\"]\n");
+        pooled.stage.configure(&rule);
+    };
+    write("gone");
+    pooled.pool(&["init", "--size", "1", "--dir", dir]);
+    let why = format!("no account that rule 1 ({dir}) allows in {dir} exists: gone");
+    let health = pooled.until("it says why", |health| {
+        let problems = health["problems"].as_array().expect("a list");
+        let mut texts = problems.iter().filter_map(Value::as_str);
+        texts.any(|text| text.contains(&why))
+    });
+    assert_eq!(slots(&health), []);
+    write("a");
+    let started = pooled.pool(&["start", "--parent", "none", "--prompt", "at last"]);
+    let id = started["sessionId"].as_str().expect("an id").to_owned();
+    pooled.pool(&["wait", "--session", &id]);
+    pooled.stage.was_asked_by("at last", "a");
+}

@@ -47,12 +47,14 @@ fn record(candidates: &[Candidate], forced: Option<u16>, past: Past) -> PickReco
         forced: forced.map(id),
         past,
         model: None,
+        allowed: None,
     };
     let picked = pick(candidates, &request, now).expect("somebody can serve");
     let label_of = |id: AccountId| LABELS[usize::from(id.number()) - 1];
     let circumstances = Circumstances {
         at: now,
         command: "run",
+        rule: None,
         cwd: PathBuf::from("/home/ann/src/app"),
         model: Some("opus"),
         claude: Some(PathBuf::from("/usr/local/bin/claude")),

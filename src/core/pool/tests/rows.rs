@@ -2,6 +2,7 @@
 
 use super::clients::LAST_ANSWER;
 use super::world::{Faults, World, ms};
+use crate::core::account::AccountId;
 use crate::core::pool::action::{Action, Fact, Reply};
 use crate::core::pool::event::{Event, NewSession, Pin, Request, Settable};
 use crate::core::pool::id::{Build, SessionId, Ticket};
@@ -81,7 +82,7 @@ impl Pool {
     }
 
     /// Words of a script, one thing each: `start a`, `load a`, `follow a`, `stop a`, `archive a`, `pin a`, `unpin a`,
-    /// `high a`, `low a`, `half a`, `fresh 2`, `size 2`, `wait 500`, `build`, `crash a`, `restart`.
+    /// `high a`, `low a`, `half a`, `fresh 2`, `size 2`, `wait 500`, `build`, `allow 2`, `crash a`, `restart`.
     fn play(&mut self, script: &str) -> &mut Self {
         for line in script
             .split(',')
@@ -146,11 +147,15 @@ impl Pool {
                 host.claude.in_box.clone_from(&text);
                 self.world.handle(Event::PendingInput { place, text });
             }
-            "fresh" | "build" => {
-                if verb == "fresh" {
-                    self.world.settings.keep_fresh = number;
-                } else {
-                    self.world.settings.build = Build(self.world.settings.build.0 + 1);
+            "fresh" | "build" | "allow" => {
+                let settings = &mut self.world.settings;
+                match verb {
+                    "fresh" => settings.keep_fresh = number,
+                    "allow" => {
+                        let id = u16::try_from(number).ok().and_then(AccountId::new);
+                        settings.allowed = id.map(|id| vec![id]);
+                    }
+                    _ => settings.build = Build(settings.build.0 + 1),
                 }
                 let settings = self.world.settings.clone();
                 self.world.handle(Event::SettingsChanged(settings));
@@ -355,6 +360,26 @@ fn processes_are_replaced_when_they_are_of_another_build() {
     assert_eq!(old(&pool), 1, "who is in use stays");
     pool.play("start b, start c, start d, wait 6000");
     assert_eq!(old(&pool), 0, "{}", pool.shown());
+}
+
+#[test]
+fn whom_a_rule_no_longer_allows_gets_no_session() {
+    let mut pool = Pool::new(3);
+    pool.play("allow 1, wait 4000, start a, wait 2500, allow 2, start b, start c, wait 6000");
+    let serving = |pool: &Pool, name: &str| {
+        let place = pool.machine().hosted_at(pool.names[name])?;
+        pool.world.hosts[&place].account.map(AccountId::number)
+    };
+    let shown = pool.shown();
+    assert_eq!(serving(&pool, "a"), Some(1), "who is in use stays: {shown}");
+    assert_eq!(serving(&pool, "b"), Some(2), "{shown}");
+    assert_eq!(serving(&pool, "c"), Some(2), "{shown}");
+    // And moves when it comes back from a slot of its own.
+    pool.play("start d, wait 6000, follow a, wait 9000");
+    assert_eq!(serving(&pool, "a"), Some(2), "{}", pool.shown());
+    // Where no rule binds any more, everybody will do.
+    pool.play("allow 0, start e, wait 4000");
+    assert_eq!(pool.status("e"), Status::Idle, "{}", pool.shown());
 }
 
 #[test]

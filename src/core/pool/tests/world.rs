@@ -144,6 +144,7 @@ impl World {
                 keep_fresh: 0,
                 dir: PathBuf::from("/pool"),
                 build: Build(1),
+                allowed: None,
             },
             size,
             turn: (300, 4000),
@@ -295,7 +296,9 @@ impl World {
         );
         let known = resume.filter(|uuid| self.transcripts.contains_key(uuid));
         let uuid = known.unwrap_or_else(|| self.new_uuid());
-        let account = account.or_else(|| self.any_account());
+        let allowed = self.settings.allowed.as_ref();
+        let allowed = allowed.and_then(|allowed| allowed.first().copied());
+        let account = account.or(allowed).or_else(|| self.any_account());
         let host = Host {
             build,
             cwd,
