@@ -13,8 +13,9 @@ use crate::core::account::AccountId;
 use crate::core::pool::event::{Choice, Event as Happened, Standing};
 use crate::core::pool::id::SessionId;
 use crate::core::select::moving::{self, Refused, Way};
+use crate::core::select::score::Assessment;
 use crate::core::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -72,12 +73,24 @@ impl Watch {
             refused.retain(|account, _| !(billing && billed.contains(account)));
             Standing {
                 refused,
-                outgrown: moving::outgrown(&ranking),
+                outgrown: outgrown(&ranking, ground),
                 is_open: ranking.iter().any(|account| account.available()),
             }
         });
         self.standing.clone()
     }
+}
+
+/// Accounts that a slot which nobody uses had better leave: also those that the pool may no longer use, as long as there
+/// are others.
+fn outgrown(ranking: &[Assessment], ground: &Ground) -> BTreeSet<AccountId> {
+    let mut outgrown = moving::outgrown(ranking);
+    if !ranking.is_empty() {
+        let labels = ground.configured.labels();
+        let is_left = |id: &AccountId| ranking.iter().any(|account| account.id == *id);
+        outgrown.extend(labels.into_keys().filter(|id| !is_left(id)));
+    }
+    outgrown
 }
 
 /// Finds out where a session may go on, on a thread of its own, and tells the machine.

@@ -108,11 +108,21 @@ fn a_configured_pool_runs_on_its_accounts_and_answers() {
         table.contains("POOL") && table.contains("on a 1, c 1"),
         "{table}"
     );
-    // None of the accounts that may be used can be: the new slot says so.
+    // What nobody uses leaves an account that was taken out of the list.
     let file = kept.stage.home.path().join(".cc-pool/config.toml");
     let text = std::fs::read_to_string(&file).expect("is there");
-    let text = text.replace(r#""a", "c""#, r#""of nobody""#);
-    kept.stage.configure(&text.replace("size = 2", "size = 3"));
+    let configure = |size: u32, account: &str| {
+        let text = text.replace(r#""a", "c""#, account);
+        kept.stage
+            .configure(&text.replace("size = 2", &format!("size = {size}")));
+    };
+    configure(2, r#""b""#);
+    kept.until("a slot on the other account", |pool| {
+        let accounts = pool["accounts"].as_array().into_iter().flatten();
+        accounts.into_iter().any(|account| account["label"] == "b")
+    });
+    // None of the accounts that may be used can be: the new slot says so.
+    configure(3, r#""of nobody""#);
     let pool = kept.until("a slot that cannot start", |pool| {
         pool["problem"].is_string()
     });
