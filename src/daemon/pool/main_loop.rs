@@ -17,7 +17,7 @@ use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, PoolError, Reply};
 use crate::contract::proto::host::{FromHost, ToHost};
-use crate::core::pool::event::{End, Event as Happened, Known, LivingHost};
+use crate::core::pool::event::{End, Event as Happened, Known};
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
 use crate::core::pool::status::Readiness;
@@ -223,7 +223,7 @@ impl Pool {
         for (place, process) in &mut self.processes {
             process.announced = true;
             process.seen = process.read_file();
-            known.hosts.push(living(*place, process));
+            known.hosts.push(process.living(*place));
         }
         self.tell_machine(Happened::Loaded(Box::new(known)));
         for event in later {
@@ -517,6 +517,9 @@ impl Pool {
             return;
         }
         let seen = process.read_file();
+        if seen.is_none() {
+            process.read_again();
+        }
         if seen.is_none() || seen == process.seen {
             return;
         }
@@ -535,10 +538,13 @@ impl Pool {
         self.looked_at = Instant::now();
         let places: Vec<Place> = self.processes.keys().copied().collect();
         for place in places {
-            if let Some(process) = self.processes.get(&place) {
-                self.watcher.watch(process.origin.registry().dir());
+            let Some(process) = self.processes.get_mut(&place) else {
+                continue;
+            };
+            self.watcher.watch(process.origin.registry().dir());
+            if process.file_may_have_changed() {
+                self.look_at(place);
             }
-            self.look_at(place);
         }
     }
 
@@ -563,24 +569,4 @@ impl Pool {
 
 fn left(since: Instant, every: Duration) -> Duration {
     every.saturating_sub(since.elapsed())
-}
-
-fn living(place: Place, process: &Process) -> LivingHost {
-    let seen = process.seen.clone();
-    let typed = process.state.as_ref().map_or(0, |state| state.typed);
-    LivingHost {
-        place,
-        build: process.origin.build(),
-        cwd: process.origin.cwd.clone(),
-        account: process.origin.account(),
-        pid: process.agent_pid(),
-        done: DeliveryNumber(typed),
-        uuid: seen.as_ref().and_then(|s| s.uuid.clone()),
-        readiness: seen
-            .as_ref()
-            .map_or(Readiness::Starting, |s| s.readiness.clone()),
-        since: seen.map_or_else(Timestamp::default, |s| s.since),
-        pending: process.pending().to_owned(),
-        is_handled: process.state.as_ref().is_some_and(|state| state.is_handled),
-    }
 }

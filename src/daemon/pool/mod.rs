@@ -9,6 +9,7 @@ mod hosts;
 mod hub;
 mod importing;
 mod keeper;
+mod listening;
 mod log;
 mod main_loop;
 mod outbox;
