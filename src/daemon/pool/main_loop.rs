@@ -11,6 +11,7 @@ use super::server::{Answer, Ask};
 use super::settings::{Blueprint, Configured};
 use super::spawning::{self, Living, Started};
 use super::transcripts::Transcripts;
+use super::turns::Turns;
 use super::watching::Watcher;
 use crate::adapters::clock;
 use crate::adapters::registry::Registry;
@@ -24,6 +25,7 @@ use crate::core::pool::status::Readiness;
 use crate::core::registry::{HookReport, Reported};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -110,6 +112,8 @@ pub(super) struct Pool {
     pub(super) owed: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     next_ticket: u64,
     pub(super) watcher: Watcher,
+    /// Who may start a claude.
+    pub(super) turns: Turns,
     /// The last text of each session, as its hook said: the transcript may not have it yet.
     pub(super) last_texts: BTreeMap<Place, String>,
     looked_at: Instant,
@@ -123,6 +127,7 @@ impl Pool {
     /// A pool with what is on disk, before anything runs.
     pub(super) fn new(ground: Ground, blueprint: Blueprint) -> Self {
         let watcher = Watcher::new(ground.events.clone(), ground.log.clone());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             ground,
             machine: Machine::new(),
@@ -131,6 +136,7 @@ impl Pool {
             owed: BTreeMap::new(),
             next_ticket: 1,
             watcher,
+            turns: Turns::new(cores),
             last_texts: BTreeMap::new(),
             looked_at: Instant::now(),
             settings_at: Instant::now(),
@@ -155,6 +161,7 @@ impl Pool {
             if !self.processes.is_empty() && self.looked_at.elapsed() >= self.look_again() {
                 self.look_at_all();
             }
+            spawning::start_next(self);
             if self.settings_at.elapsed() >= SETTINGS_AGAIN {
                 self.look_at_settings();
             }
@@ -188,13 +195,22 @@ impl Pool {
         let now = clock::now();
         let deadline = self.machine.next_deadline().map(|at| at.since(now));
         let look = (!self.processes.is_empty()).then(|| left(self.looked_at, self.look_again()));
+        let turn = self.turns.deadline();
+        let turn = turn.map(|at| at.saturating_duration_since(Instant::now()));
         let settings = left(self.settings_at, SETTINGS_AGAIN);
         let clients = (!self.owed.is_empty()).then(|| left(self.clients_at, CLIENTS_AGAIN));
-        [deadline, look, clients, Some(settings), Some(LONGEST_SLEEP)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(LONGEST_SLEEP)
+        [
+            deadline,
+            look,
+            turn,
+            clients,
+            Some(settings),
+            Some(LONGEST_SLEEP),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(LONGEST_SLEEP)
     }
 
     /// Asks the hosts that outlived the daemon before who they are, and tells the machine all that there is.
@@ -293,6 +309,7 @@ impl Pool {
                 let _ = self.ground.orders.send(Order::Talk(line));
             }
             Err(why) => {
+                self.turns.over(place);
                 if let Some(process) = self.processes.remove(&place) {
                     super::hosts::clean_up(process.dir.path());
                 }
@@ -419,6 +436,7 @@ impl Pool {
         if process.read_file().is_some() {
             return;
         }
+        self.turns.over(place);
         let own_place = process.origin.cwd != *self.blueprint.dir();
         let answerable = what == "trust" && own_place;
         self.tell_machine(Happened::Stuck {
@@ -482,6 +500,7 @@ impl Pool {
             let _ = self.ground.orders.send(Order::Talk(line));
             return;
         }
+        self.turns.over(place);
         if let Some(process) = self.processes.remove(&place) {
             let message = format!("slot {}: its host is gone: {why}", place.slot);
             self.ground.log.write(Category::Slot, None, &message);
@@ -525,6 +544,9 @@ impl Pool {
         }
         process.seen.clone_from(&seen);
         if let Some(seen) = seen {
+            if seen.readiness != Readiness::Starting {
+                self.turns.over(place);
+            }
             self.tell_machine(Happened::Readiness {
                 place,
                 readiness: seen.readiness,

@@ -21,6 +21,7 @@ mod server;
 pub mod settings;
 mod spawning;
 mod transcripts;
+mod turns;
 mod typing;
 mod views;
 mod watching;
