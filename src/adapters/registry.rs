@@ -4,8 +4,10 @@
 use super::files::pause;
 use super::procs;
 use crate::core::registry::{SessionFile, Unreadable};
+use crate::core::time::Timestamp;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,11 +16,28 @@ const MAX_BYTES: u64 = 256 * 1024;
 /// Looks at a file that is half written, and between two of them. claude writes it in place, in one call.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+/// The times of files move on in steps of some milliseconds; on the coarsest file systems, of two seconds.
+const STEP_NS: i128 = 2_500_000_000;
 
 /// The session files of one config directory.
 #[derive(Clone, Debug)]
 pub struct Registry {
     dir: PathBuf,
+}
+
+/// By what it is seen that a session file was written to, without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    changed_ns: i128,
+}
+
+impl Stamp {
+    /// Whether a later write shows: the times of files move on in steps, and two writes within one look the same.
+    #[must_use]
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        i128::from(now.unix_ms()) * 1_000_000 - self.changed_ns > STEP_NS
+    }
 }
 
 /// Why a session file could not be loaded.
@@ -59,6 +78,16 @@ impl Registry {
     #[must_use]
     pub fn path(&self, pid: u32) -> PathBuf {
         self.dir.join(format!("{pid}.json"))
+    }
+
+    /// The stamp of the file of a process, if there is one.
+    #[must_use]
+    pub fn stamp(&self, pid: u32) -> Option<Stamp> {
+        let found = fs::metadata(self.path(pid)).ok()?;
+        Some(Stamp {
+            file: (found.ino(), found.size()),
+            changed_ns: i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec()),
+        })
     }
 
     /// The process whose file this is, by its name alone.
@@ -146,6 +175,23 @@ mod tests {
     use crate::core::registry::Readiness;
     use std::io::Write;
     use std::time::Instant;
+
+    #[test]
+    fn a_file_that_was_written_to_has_another_stamp() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let registry = Registry::of(dir.path());
+        fs::create_dir(registry.dir()).expect("makes");
+        assert_eq!(registry.stamp(7), None);
+        put(&registry, 7, "{}");
+        let stamp = registry.stamp(7).expect("is there");
+        assert_eq!(registry.stamp(7), Some(stamp), "reading changes nothing");
+        put(&registry, 7, "{ }");
+        assert_ne!(registry.stamp(7), Some(stamp));
+        let at = |ms: i128| {
+            Timestamp::from_unix_ms(i64::try_from(stamp.changed_ns / 1_000_000 + ms).expect("fits"))
+        };
+        assert!(!stamp.is_settled(at(0)) && stamp.is_settled(at(3_000)));
+    }
 
     fn put(registry: &Registry, pid: u32, text: &str) {
         fs::create_dir_all(registry.dir()).expect("makes");

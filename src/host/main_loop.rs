@@ -12,8 +12,8 @@ use super::start::{Record, Started, Wake};
 use super::wait::{Interest, Place, Ready, Waits};
 use crate::adapters::procs::children::wait_for_end;
 use crate::adapters::procs::interrupt::Interrupts;
-use crate::adapters::procs::start_time;
 use crate::adapters::procs::tree::Member;
+use crate::adapters::procs::{memory, start_time};
 use crate::adapters::pty::{Child, Pty, Read};
 use crate::contract::proto::host::{Ended, FromHost, Launch, Process, Size, State, VERSION};
 use std::io::{Read as _, Write as _};
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at what nobody tells us: the record, the owner, strangers who do not say who they are.
 const LOOK: Duration = Duration::from_secs(1);
+/// After so long without a byte of the terminal the host has nothing to do for a while.
+const QUIET: Duration = Duration::from_secs(5);
 /// What is read of the terminal before it is handed on.
 const CHUNK: usize = 64 * 1024;
 /// From being told to end to force: claude takes 0.1 to 0.6 s.
@@ -65,6 +67,8 @@ pub(super) struct Host {
     told_clients: usize,
     next_connection: u64,
     next_look: Instant,
+    /// When the terminal was heard of last, until that is long ago.
+    worked_at: Option<Instant>,
     buffer: Box<[u8]>,
 }
 
@@ -120,6 +124,7 @@ impl Host {
             told_clients: 0,
             next_connection: 0,
             next_look: Instant::now() + LOOK,
+            worked_at: Some(Instant::now()),
             buffer: vec![0; CHUNK].into_boxed_slice(),
         }
     }
@@ -253,6 +258,7 @@ impl Host {
             }
         }
         if filled > 0 {
+            self.worked_at = Some(Instant::now());
             let bytes: Arc<[u8]> = Arc::from(&self.buffer[..filled]);
             self.attachments.deliver(&bytes);
             self.picture.give(Work::Bytes(bytes));
@@ -385,6 +391,10 @@ impl Host {
         }
         if self.child.has_ended() {
             self.agent_ended.store(true, Ordering::Relaxed);
+        }
+        if self.worked_at.is_some_and(|at| at + QUIET <= now) {
+            self.worked_at = None;
+            memory::let_go_of_code();
         }
     }
 

@@ -111,9 +111,17 @@ impl Machine {
     }
 
     pub(super) fn spawned(&mut self, place: Place, pid: Option<u32>, account: Option<AccountId>) {
-        if let Some(process) = self.at(place).and_then(|slot| slot.process.as_mut()) {
+        let begun = self.now;
+        let Some(slot) = self.at(place) else {
+            return;
+        };
+        if let Some(process) = slot.process.as_mut() {
             process.pid = pid;
             process.account = account;
+        }
+        // It may have waited for its turn.
+        if let State::Spawning { until, .. } = &mut slot.state {
+            *until = begun.plus(START);
         }
     }
 

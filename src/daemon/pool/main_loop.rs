@@ -13,10 +13,10 @@ use super::server::{Answer, Ask};
 use super::settings::{Blueprint, Configured};
 use super::spawning::{self, Living, Started};
 use super::transcripts::Transcripts;
+use super::turns::Turns;
 use super::usage::{self, Usage};
 use super::watching::Watcher;
 use crate::adapters::clock;
-use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, PoolError, Reply};
 use crate::contract::proto::host::FromHost;
@@ -26,6 +26,7 @@ use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -116,14 +117,16 @@ pub(super) struct Pool {
     pub(super) watcher: Watcher,
     /// What slots tell of their accounts.
     pub(super) usage: Usage,
+    /// Who may start a claude.
+    pub(super) turns: Turns,
     /// The last text of each session, as its hook said: the transcript may not have it yet.
     pub(super) last_texts: BTreeMap<Place, String>,
-    looked_at: Instant,
-    settings_at: Instant,
+    pub(super) looked_at: Instant,
+    pub(super) settings_at: Instant,
     /// The settings of the accounts, rules included, at the last start of a session.
-    rules_seen: FileStamp,
+    pub(super) rules_seen: FileStamp,
     clients_at: Instant,
-    standing: handoff::Watch,
+    pub(super) standing: handoff::Watch,
     /// The loop is over.
     pub(super) is_over: bool,
 }
@@ -134,6 +137,7 @@ impl Pool {
         let (events, log) = (&ground.events, &ground.log);
         let watcher = Watcher::new(events.clone(), log.clone());
         let usage = Usage::start(Arc::clone(&ground.configured), events.clone(), log.clone());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             ground,
             machine: Machine::new(),
@@ -143,6 +147,7 @@ impl Pool {
             next_ticket: 1,
             watcher,
             usage,
+            turns: Turns::new(cores),
             last_texts: BTreeMap::new(),
             looked_at: Instant::now(),
             settings_at: Instant::now(),
@@ -169,6 +174,7 @@ impl Pool {
             if !self.processes.is_empty() && self.looked_at.elapsed() >= self.look_again() {
                 self.look_at_all();
             }
+            spawning::start_next(self);
             if self.settings_at.elapsed() >= SETTINGS_AGAIN {
                 self.look_at_settings();
             }
@@ -205,12 +211,15 @@ impl Pool {
         let now = clock::now();
         let deadline = self.machine.next_deadline().map(|at| at.since(now));
         let look = (!self.processes.is_empty()).then(|| left(self.looked_at, self.look_again()));
+        let turn = self.turns.deadline();
+        let turn = turn.map(|at| at.saturating_duration_since(Instant::now()));
         let settings = left(self.settings_at, SETTINGS_AGAIN);
         let clients = (!self.owed.is_empty()).then(|| left(self.clients_at, CLIENTS_AGAIN));
         let accounts = (!self.processes.is_empty()).then(|| self.standing.due_in());
         [
             deadline,
             look,
+            turn,
             clients,
             accounts,
             Some(settings),
@@ -320,6 +329,7 @@ impl Pool {
                 let _ = self.ground.orders.send(Order::Talk(line));
             }
             Err(why) => {
+                self.turns.over(place);
                 if let Some(process) = self.processes.remove(&place) {
                     super::hosts::clean_up(process.dir.path());
                 }
@@ -424,6 +434,7 @@ impl Pool {
         if process.read_file().is_some() {
             return;
         }
+        self.turns.over(place);
         let own_place = process.origin.cwd != *self.blueprint.dir();
         let answerable = what == "trust" && own_place;
         self.tell_machine(Happened::Stuck {
@@ -487,6 +498,7 @@ impl Pool {
             let _ = self.ground.orders.send(Order::Talk(line));
             return;
         }
+        self.turns.over(place);
         if let Some(process) = self.processes.remove(&place) {
             let message = format!("slot {}: its host is gone: {why}", place.slot);
             self.ground.log.write(Category::Slot, None, &message);
@@ -498,87 +510,6 @@ impl Pool {
         self.last_texts.remove(&place);
         self.usage.forget(place);
         self.tell_machine(Happened::Ended { place, how });
-    }
-
-    fn file_changed(&mut self, path: &std::path::Path) {
-        let Some(pid) = Registry::pid_of(path) else {
-            return;
-        };
-        let dir = path.parent();
-        let place = self.processes.values().find_map(|process| {
-            let is_it = process.agent_pid() == Some(pid);
-            (is_it && dir.is_some_and(|d| d.ends_with("sessions"))).then_some(process.place)
-        });
-        if let Some(place) = place {
-            self.look_at(place);
-        }
-    }
-
-    /// Reads claude's own file, and tells the machine when it says something new.
-    fn look_at(&mut self, place: Place) {
-        let Some(process) = self.processes.get_mut(&place) else {
-            return;
-        };
-        if !process.announced {
-            return;
-        }
-        let seen = process.read_file();
-        if seen.is_none() || seen == process.seen {
-            return;
-        }
-        process.seen.clone_from(&seen);
-        if let Some(seen) = seen {
-            self.tell_machine(Happened::Readiness {
-                place,
-                readiness: seen.readiness,
-                since: seen.since,
-                uuid: seen.uuid,
-            });
-        }
-    }
-
-    fn look_at_all(&mut self) {
-        self.looked_at = Instant::now();
-        let places: Vec<Place> = self.processes.keys().copied().collect();
-        for place in places {
-            if let Some(process) = self.processes.get(&place) {
-                self.watcher.watch(process.origin.registry().dir());
-            }
-            self.look_at(place);
-        }
-    }
-
-    /// The accounts may stand otherwise by now.
-    fn look_at_accounts(&mut self) {
-        if let Some(standing) = self.standing.look(&self.ground, self.blueprint.dir()) {
-            self.tell_machine(Happened::Accounts(standing));
-        }
-    }
-
-    /// A rule that was just written holds for a session that is about to start.
-    pub(super) fn notice_rules(&mut self) {
-        let file = self.ground.configured.accounts().settings_file();
-        if std::mem::replace(&mut self.rules_seen, file) != file {
-            self.look_at_settings();
-        }
-    }
-
-    /// What slots are started from may be another thing by now.
-    pub(super) fn look_at_settings(&mut self) {
-        self.settings_at = Instant::now();
-        if !self.machine.is_initialized() {
-            return;
-        }
-        match self.ground.configured.blueprint() {
-            Ok(blueprint) if blueprint.settings() != self.blueprint.settings() => {
-                self.blueprint = blueprint;
-                self.tell_machine(Happened::SettingsChanged(self.blueprint.settings()));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.ground.log.write(Category::Error, None, &error.text);
-            }
-        }
     }
 }
 

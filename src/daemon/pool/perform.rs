@@ -19,6 +19,7 @@ use crate::core::pool::status::{Beginning, Disposition, Status};
 use crate::core::registry::{EndReason, HookReport, Reported, SessionSource, TurnError};
 use crate::core::select::moving::Refused;
 use crate::core::time::Timestamp;
+use std::time::Instant;
 
 /// How long claude gets between the request to end and force.
 const GRACE_MS: u64 = 5_000;
@@ -59,11 +60,14 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
                 resume,
                 session,
             };
-            spawning::spawn(pool, task, account);
+            pool.turns.ask((task, account), Instant::now());
+            spawning::start_next(pool);
         }
         Action::End { place } => match pool.process_of(place) {
             Some(process) => process.end(GRACE_MS),
             None => {
+                // It may not have begun.
+                pool.turns.over(place);
                 let how = crate::core::pool::event::End::HostGone;
                 let gone = super::main_loop::Event::Gone(place, how);
                 let _ = pool.ground.events.try_send(gone);

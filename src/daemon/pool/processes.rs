@@ -4,6 +4,8 @@
 use super::hosts::Line;
 use super::server::Answer;
 use super::spawning::Origin;
+use crate::adapters::clock;
+use crate::adapters::registry::Stamp;
 use crate::contract::lease::LeaseName;
 use crate::contract::paths::pool::ProcessDir;
 use crate::contract::pool::{Code, PoolError, Reply};
@@ -78,6 +80,8 @@ pub(super) struct Process {
     pub(super) ended: Option<Ended>,
     /// What claude's file said last.
     pub(super) seen: Option<Seen>,
+    /// The stamp it had then, once a later write to it shows.
+    stamp: Option<Stamp>,
     looks: BTreeMap<u64, LookFor>,
     next_look: u64,
     attaching: Vec<(PathBuf, oneshot::Sender<Answer>)>,
@@ -102,6 +106,7 @@ impl Process {
             ending: None,
             ended: None,
             seen: None,
+            stamp: None,
             looks: BTreeMap::new(),
             next_look: 0,
             attaching: Vec::new(),
@@ -272,26 +277,7 @@ impl Process {
         Some(seen(file))
     }
 
-    /// What the machine wants to know, after the host's answer to a look.
-    pub(super) fn inspection(&self, ours: Option<&str>) -> Inspection {
-        let seen = self.read_file();
-        let state = self.state.as_ref();
-        let dialog = state.and_then(|s| s.dialog.as_deref());
-        Inspection {
-            readiness: seen
-                .as_ref()
-                .map_or(Readiness::Starting, |s| s.readiness.clone()),
-            since: seen.as_ref().map_or_else(Timestamp::default, |s| s.since),
-            uuid: seen.and_then(|s| s.uuid),
-            in_box: match dialog {
-                Some(_) => InBox::Hidden,
-                None => in_box(self.pending(), ours),
-            },
-            rewind: dialog == Some("rewind"),
-        }
-    }
-
-    /// As the machine of a daemon that starts is told of it.
+    /// As the machine has to know it, of a process that outlived a daemon.
     pub(super) fn living(&self, place: Place) -> LivingHost {
         let seen = self.seen.clone();
         let typed = self.state.as_ref().map_or(0, |state| state.typed);
@@ -309,6 +295,40 @@ impl Process {
             since: seen.map_or_else(Timestamp::default, |s| s.since),
             pending: self.pending().to_owned(),
             is_handled: self.state.as_ref().is_some_and(|state| state.is_handled),
+        }
+    }
+
+    /// Whether claude's own file may have changed since this was asked last. A look at its stamp costs a fraction of
+    /// reading it, and wakes nobody who watches it.
+    pub(super) fn file_may_have_changed(&mut self) -> bool {
+        let stamp = self.agent_pid();
+        let stamp = stamp.and_then(|pid| self.origin.registry().stamp(pid));
+        let is_as_before = stamp.is_some() && stamp == self.stamp;
+        self.stamp = stamp.filter(|stamp| stamp.is_settled(clock::now()));
+        !is_as_before
+    }
+
+    /// It could not be read: the next look reads it, whatever its stamp.
+    pub(super) fn read_again(&mut self) {
+        self.stamp = None;
+    }
+
+    /// What the machine wants to know, after the host's answer to a look.
+    pub(super) fn inspection(&self, ours: Option<&str>) -> Inspection {
+        let seen = self.read_file();
+        let state = self.state.as_ref();
+        let dialog = state.and_then(|s| s.dialog.as_deref());
+        Inspection {
+            readiness: seen
+                .as_ref()
+                .map_or(Readiness::Starting, |s| s.readiness.clone()),
+            since: seen.as_ref().map_or_else(Timestamp::default, |s| s.since),
+            uuid: seen.and_then(|s| s.uuid),
+            in_box: match dialog {
+                Some(_) => InBox::Hidden,
+                None => in_box(self.pending(), ours),
+            },
+            rewind: dialog == Some("rewind"),
         }
     }
 }

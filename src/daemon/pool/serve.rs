@@ -4,31 +4,30 @@ use super::hosts;
 use super::hub::Hub;
 use super::importing;
 use super::keeper;
+use super::listening::Listening;
 use super::log::{Category, Log};
 use super::main_loop::{Event, Ground, Order, Pool};
 use super::server::Server;
 use super::settings::{Configured, Surroundings};
 use super::spawning;
 use super::transcripts::Transcripts;
+use crate::adapters::clock;
 use crate::adapters::files::{self, Lock};
 use crate::adapters::pool_store::{PoolStore, PoolStoreError};
 use crate::adapters::procs::pipes::survive_broken_pipes;
 use crate::adapters::procs::{self, limits};
-use crate::adapters::{clock, short_path};
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::PoolError;
 use crate::core::pool::event::Known;
 use std::cell::RefCell;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
-use tokio::net::UnixListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -38,8 +37,6 @@ use tokio::task::{LocalSet, spawn_local};
 const MAX_EVENTS: usize = 8_192;
 /// Writes that wait for the disk at most; the machine never has more than one under way.
 const MAX_JOBS: usize = 1_024;
-/// How often the socket's path is looked at: whoever unlinks it finds it again within a tenth of a second.
-const LOOK_AT_SOCKET: Duration = Duration::from_millis(80);
 /// How often the owner of a test's daemon is looked for.
 const LOOK_AT_OWNER: Duration = Duration::from_secs(1);
 /// How long an end waits for the threads.
@@ -212,67 +209,6 @@ fn check_private(dir: &Path) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// The pool's socket.
-struct Listening {
-    path: PathBuf,
-    listener: Option<StdListener>,
-    /// Device and inode of what this process made.
-    made: (u64, u64),
-}
-
-impl Listening {
-    /// Listens, once what a dead daemon left is out of the way. Only for whoever holds the lock.
-    fn at(dir: &PoolDir) -> Result<Self, ServeError> {
-        let fail = |source| ServeError::Io {
-            path: dir.socket(),
-            source,
-        };
-        let path = short_path::usable(&dir.socket()).map_err(fail)?;
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.file_type().is_socket() => {
-                // Whoever answers does not know our lock, and its socket is not ours to remove.
-                if StdStream::connect(&path).is_ok() {
-                    return Err(ServeError::Foreign(dir.socket()));
-                }
-                fs::remove_file(&path).map_err(fail)?;
-            }
-            Ok(_) => return Err(ServeError::InTheWay(dir.socket())),
-            Err(_) => {}
-        }
-        Self::bind(path).map_err(fail)
-    }
-
-    fn bind(path: PathBuf) -> io::Result<Self> {
-        let listener = StdListener::bind(&path)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(files::PRIVATE_FILE))?;
-        listener.set_nonblocking(true)?;
-        let found = fs::symlink_metadata(&path)?;
-        Ok(Self {
-            path,
-            listener: Some(listener),
-            made: (found.dev(), found.ino()),
-        })
-    }
-
-    /// Whether its path still leads to it; none when something else is there.
-    fn is_there(&self) -> Option<bool> {
-        match fs::symlink_metadata(&self.path) {
-            Ok(found) if (found.dev(), found.ino()) == self.made => Some(true),
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(false),
-            Err(_) => None,
-        }
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        if self.is_there() == Some(true) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 /// Serves until there is a reason to end; says which.
 async fn listen(
     mut listening: Listening,
@@ -282,9 +218,7 @@ async fn listen(
     log: &Log,
 ) -> io::Result<&'static str> {
     let server = Server::new(events.clone(), Event::Ask, procs::user_id(), log.clone());
-    let listener = listening.listener.take();
-    let listener = listener.ok_or_else(|| io::Error::other("the socket is gone"))?;
-    let mut accepting = spawn_local(Rc::clone(&server).accept(UnixListener::from_std(listener)?));
+    let mut accepting = spawn_local(Rc::clone(&server).accept(listening.listener()?));
     let carrying = carry_out(ordered, server.hub(), events.clone());
     let mut carrying = spawn_local(carrying);
     let mut terminated = signal(SignalKind::terminate())?;
@@ -301,10 +235,18 @@ async fn listen(
             let _ = (&mut carrying).await;
             Some("everything is over")
         };
-        let turn = async {
-            tokio::time::sleep(LOOK_AT_SOCKET).await;
+        let look = async {
+            listening.may_have_changed().await;
             None
         };
+        let look_at_owner = async {
+            match owner {
+                Some(_) => tokio::time::sleep(LOOK_AT_OWNER).await,
+                None => std::future::pending().await,
+            }
+            None
+        };
+        let turn = first(look, look_at_owner);
         match first(first(signalled, ended), turn).await {
             Some("everything is over") => break,
             Some(why) => {
@@ -313,13 +255,12 @@ async fn listen(
             }
             None => {}
         }
-        if listening.is_there() == Some(false) {
+        if listening.is_gone()
+            && let Some(again) = listening.again()?
+        {
             accepting.abort();
-            listening = Listening::bind(listening.path.clone())?;
-            let listener = listening.listener.take();
-            let listener = listener.ok_or_else(|| io::Error::other("the socket is gone"))?;
-            let listener = UnixListener::from_std(listener)?;
-            accepting = spawn_local(Rc::clone(&server).accept(listener));
+            listening = again;
+            accepting = spawn_local(Rc::clone(&server).accept(listening.listener()?));
             log.write(Category::Api, None, "the socket was gone; listening again");
         }
         if looked.elapsed() >= LOOK_AT_OWNER {

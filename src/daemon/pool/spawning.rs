@@ -120,8 +120,15 @@ pub(super) struct Started {
     pub(super) lease: Option<LeaseName>,
 }
 
+/// Starts those whose turn it is.
+pub(super) fn start_next(pool: &mut Pool) {
+    while let Some((task, account)) = pool.turns.next(Instant::now()) {
+        spawn(pool, task, account);
+    }
+}
+
 /// Starts a host and a claude.
-pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
+fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let place = task.place;
     let ground = &pool.ground;
     let (slot, generation) = (place.slot.0, place.generation.0);

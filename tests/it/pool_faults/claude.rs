@@ -172,3 +172,25 @@ fn slots_of_a_claude_that_was_replaced_are_replaced_when_that_is_seen() {
     });
     wait("fresh slots", || fresh(&mut client) == 2);
 }
+
+#[test]
+fn claudes_that_hang_at_their_start_hold_nobody_back() {
+    let ground = Ground::new();
+    let cores = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+    let script = include_str!("../../data/slot_claude.sh");
+    let hang = format!(
+        "[ \"$1\" = --version ] || for n in {{1..{cores}}}; do mkdir \"$HOME/hangs$n\" 2>/dev/null && exec sleep 600; done\n"
+    );
+    let (first, rest) = script.split_once('\n').expect("lines");
+    ground.write_claude(format!("{first}\n{hang}{rest}").as_bytes());
+    let daemon = ground.daemon();
+    let mut client = daemon.client();
+    let begun = client.ask(&json!({"type": "init", "size": cores + 2}));
+    assert_eq!(begun["type"], "health", "{begun}");
+    wait("the others", || {
+        let slots = client.ask(&json!({"type": "health"}))["health"]["slots"].clone();
+        slots["fresh"] == 2 && slots["spawning"] == cores
+    });
+    drop(daemon);
+    ground.nothing_runs();
+}
