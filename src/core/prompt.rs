@@ -10,7 +10,10 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use steps::{Step, clear_steps, delivery_steps, restore_steps, submit_steps};
+pub use steps::{
+    Step, clear_steps, delivery_steps, quick_delivery_steps, restore_steps, submit_steps,
+    takes_enter_at_once,
+};
 pub use text::same_prompt;
 
 use std::fmt;

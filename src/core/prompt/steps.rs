@@ -17,6 +17,11 @@ const PASTE_BREAKS: usize = 2;
 const PASTE_UNITS: usize = 560;
 /// From the last paste to Enter: what comes earlier is taken for a part of the paste by older clients.
 const BEFORE_SUBMIT: Duration = Duration::from_millis(100);
+/// The same where the client is known to tell Enter from the end of a paste, even in one write with it: what is left is
+/// for the terminal to hand them over one after the other.
+const BEFORE_SUBMIT_QUICK: Duration = Duration::from_millis(10);
+/// The first version that was seen to: 2.1.197 was seen not to.
+const QUICK_SINCE: [u32; 3] = [2, 1, 329];
 /// A paste that is the path of a picture attaches the picture in its place; one that is half of such a path does not.
 const PICTURES: &[&str] = &[".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"];
 /// How often each key is pressed: that empties 150 lines as they are shown, on either side of the cursor.
@@ -43,10 +48,41 @@ pub enum Step {
 /// would take a suggestion instead.
 #[must_use]
 pub fn delivery_steps(prompt: &Prompt) -> Vec<Step> {
+    delivered(prompt, BEFORE_SUBMIT)
+}
+
+/// The same for a client of a version that [`takes_enter_at_once`]. One paste is not waited for; several still are.
+#[must_use]
+pub fn quick_delivery_steps(prompt: &Prompt) -> Vec<Step> {
+    let text = format!("{} ", prompt.typed());
+    let is_one_paste = end_of_part(&text) == text.len() && inside_picture_name(&text).is_none();
+    delivered(
+        prompt,
+        if is_one_paste {
+            BEFORE_SUBMIT_QUICK
+        } else {
+            BEFORE_SUBMIT
+        },
+    )
+}
+
+fn delivered(prompt: &Prompt, before_submit: Duration) -> Vec<Step> {
     let mut steps = pastes(&format!("{} ", prompt.typed()));
-    steps.push(Step::Pause(BEFORE_SUBMIT));
+    steps.push(Step::Pause(before_submit));
     steps.extend(submit_steps());
     steps
+}
+
+/// Whether a client of this version takes Enter for what it is, however soon after a paste. One whose version is spelled
+/// in another way is not known to.
+#[must_use]
+pub fn takes_enter_at_once(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    let mut next = || numbers.next()?.ok();
+    let (Some(major), Some(minor), Some(patch)) = (next(), next(), next()) else {
+        return false;
+    };
+    [major, minor, patch] >= QUICK_SINCE
 }
 
 /// Enter alone: for a text that is in the box already.

@@ -201,3 +201,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_versions_known_for_it_take_enter_at_once() {
+    for version in ["2.1.329", "2.1.330", "2.2.0", "3.0.0", "2.1.329.1"] {
+        assert!(takes_enter_at_once(version), "{version}");
+    }
+    for version in [
+        "2.1.197",
+        "2.1.328",
+        "1.9.999",
+        "2.1",
+        "",
+        "next",
+        "2.1.329-beta",
+    ] {
+        assert!(!takes_enter_at_once(version), "{version}");
+    }
+}

@@ -85,9 +85,10 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             typing,
         } => {
             if let Some(process) = pool.process_of(place) {
+                let is_quick = process.is_quick();
                 let script = Script {
                     number: number.0,
-                    steps: typing::steps(&typing, process.in_the_way()),
+                    steps: typing::steps(&typing, process.in_the_way(), is_quick),
                     hold_input: typing::holds_input(&typing),
                 };
                 if let Typing::PutBack(text) = &typing {

@@ -13,6 +13,7 @@ use crate::contract::proto::host::{self, Ended, FromHost, Look, Size, State, ToH
 use crate::core::pool::event::{InBox, Inspection, LivingHost};
 use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place};
 use crate::core::pool::status::Readiness;
+use crate::core::prompt;
 use crate::core::registry::{self as file, SessionFile};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub(super) struct Seen {
     pub(super) since: Timestamp,
     /// The conversation.
     pub(super) uuid: Option<ClaudeUuid>,
+    /// This claude takes Enter at once behind a prompt.
+    is_quick: bool,
 }
 
 /// One process of one slot.
@@ -277,6 +280,11 @@ impl Process {
         Some(seen(file))
     }
 
+    /// Whether its claude takes Enter at once behind a prompt.
+    pub(super) fn is_quick(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.is_quick)
+    }
+
     /// As the machine has to know it, of a process that outlived a daemon.
     pub(super) fn living(&self, place: Place) -> LivingHost {
         let seen = self.seen.clone();
@@ -345,6 +353,10 @@ fn seen(file: SessionFile) -> Seen {
             file::Readiness::Waiting(what) => Readiness::Waiting { what },
         },
         since: file.status_at.or(started_at).unwrap_or_default(),
+        is_quick: file
+            .version
+            .as_deref()
+            .is_some_and(prompt::takes_enter_at_once),
         uuid: file.session.map(|uuid| ClaudeUuid::new(&uuid)),
     }
 }

@@ -13,7 +13,10 @@ const BEFORE_SUBMIT: Duration = Duration::from_millis(120);
 const AFTER_EMPTYING: Duration = Duration::from_millis(60);
 
 /// The steps of a script. `pending` is what stands in the box: emptying it takes time, so what is empty is left.
-pub(super) fn steps(typing: &Typing, pending: &str) -> Vec<Step> {
+/// `is_quick` says that this client takes Enter at once behind a prompt.
+pub(super) fn steps(typing: &Typing, pending: &str, is_quick: bool) -> Vec<Step> {
+    // What was emptied a moment ago gets its time.
+    let is_quick = is_quick && pending.trim().is_empty();
     let into_box = |steps| {
         if pending.trim().is_empty() {
             steps
@@ -22,7 +25,7 @@ pub(super) fn steps(typing: &Typing, pending: &str) -> Vec<Step> {
         }
     };
     let steps = match typing {
-        Typing::Prompt(text) => into_box(delivery(text)),
+        Typing::Prompt(text) => into_box(delivery(text, is_quick)),
         Typing::Clear => into_box(command("/clear")),
         Typing::Resume(uuid) => into_box(command(&format!("/resume {}", uuid.as_str()))),
         Typing::Submit => prompt::submit_steps(),
@@ -39,8 +42,13 @@ pub(super) const fn holds_input(typing: &Typing) -> bool {
 }
 
 /// What was accepted is fit to be typed; the custom command that it may name was there then.
-fn delivery(text: &str) -> Vec<prompt::Step> {
-    Prompt::parse(text, |_| true).map_or_else(|_| Vec::new(), |p| prompt::delivery_steps(&p))
+fn delivery(text: &str, is_quick: bool) -> Vec<prompt::Step> {
+    let steps = if is_quick {
+        prompt::quick_delivery_steps
+    } else {
+        prompt::delivery_steps
+    };
+    Prompt::parse(text, |_| true).map_or_else(|_| Vec::new(), |prompt| steps(&prompt))
 }
 
 /// A command of the client itself: not pasted, so that it is taken for one.
@@ -79,7 +87,10 @@ mod tests {
             Step::Write(bytes) => String::from_utf8(bytes).expect("is text"),
             Step::Pause(ms) => format!("{ms} ms"),
         };
-        steps(typing, pending).into_iter().map(text).collect()
+        steps(typing, pending, false)
+            .into_iter()
+            .map(text)
+            .collect()
     }
 
     #[test]
@@ -90,6 +101,23 @@ mod tests {
         assert_eq!(plain.last().map(String::as_str), Some("\r"));
         let cleared = written(&prompt, "half");
         assert!(cleared.len() > plain.len() && cleared.ends_with(&plain));
+    }
+
+    #[test]
+    fn only_one_short_paste_into_an_empty_box_is_submitted_at_once() {
+        let lines = "one\ntwo\nthree\nfour";
+        let rows = [
+            ("a b", "", true, 10),
+            ("a b", "", false, 100),
+            ("a b", "half", true, 100),
+            (lines, "", true, 100),
+            ("see /tmp/a.png", "", true, 100),
+        ];
+        for (text, pending, is_quick, expected) in rows {
+            let steps = steps(&Typing::Prompt(Arc::from(text)), pending, is_quick);
+            let pause = &steps[steps.len() - 2];
+            assert_eq!(*pause, Step::Pause(expected), "{text:?} {pending:?}");
+        }
     }
 
     #[test]
