@@ -1,16 +1,18 @@
 //! What a session pool costs and how fast it is. With the real client, against the simulated service: from nothing to
 //! fresh slots, a prompt in a fresh slot, a followup, an eviction, bringing a session back, the news that a turn is over;
-//! each beside a cold start of the same client in the same run. Without it: requests in a second, listings of many
+//! each beside a cold start of the same client in the same run; and how long a session is on its
+//! way to another account. Without it: requests in a second, listings of many
 //! sessions, long transcripts, many clients, memory.
 //!
-//! `cargo bench --bench pool` prints the rows with their aims; `-- --quick` runs a third of the rounds; `-- warm` and
-//! `-- load` run one part alone.
+//! `cargo bench --bench pool` prints the rows with their aims; `-- --quick` runs a third of the rounds; `-- warm`,
+//! `-- load` and `-- handoff` run one part alone.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench writes what people and other programs would"
 )]
 
+mod handoff;
 mod load;
 mod stage;
 mod warm;
@@ -21,7 +23,7 @@ fn main() {
     let words: Vec<String> = std::env::args().collect();
     let has = |word: &str| words.iter().any(|w| w == word);
     let rounds = if has("--quick") { 5 } else { 15 };
-    let all = !has("warm") && !has("load");
+    let all = !has("warm") && !has("load") && !has("handoff");
     let Some(stage) = Stage::open() else { return };
     println!("load of the machine at the start: {}", machine_load());
     if all || has("warm") {
@@ -29,6 +31,13 @@ fn main() {
     }
     if all || has("load") {
         load::run(&stage, has("--quick"));
+    }
+    drop(stage);
+    // A home of its own: with accounts, the other rows would be about them.
+    if (all || has("handoff"))
+        && let Some(stage) = Stage::open()
+    {
+        handoff::run(&stage, rounds);
     }
     println!("load of the machine at the end: {}", machine_load());
 }

@@ -53,7 +53,16 @@ pub(super) fn tell(stage: &Stage) -> Result<(), Failure> {
 
 fn tell_of_pool(stage: &Stage) -> Result<(), Failure> {
     chapter("A pool keeps sessions warm for programs, spread over the subscriptions");
-    let init = ["pool", "init", "--size", "1", "--keep-fresh", "0"];
+    let init = [
+        "pool",
+        "init",
+        "--size",
+        "1",
+        "--keep-fresh",
+        "0",
+        "--dir",
+        ".",
+    ];
     show(&init);
     stage.ccp_quietly(&init)?;
     let start = ["pool", "start", "--prompt", "the door is green", "--block"];

@@ -181,22 +181,22 @@ fn slots_tell_what_their_accounts_use_and_when_they_are_refused() {
     let took = scene.published_within("a", 38.0);
     println!("published {took:?} after the end of the turn was told");
     assert_eq!(scene.probes(), probes, "nobody had to ask");
-    // What a person sees is their own.
-    let screen = scene.pooled.pool(&[
+    // What a person sees is their own, a moment after the turn.
+    let session = scene.session("a").to_owned();
+    let words = [
         "capture",
         "--session",
-        scene.session("a"),
+        &session,
         "--source",
         "buffer",
         "--turns",
         "0",
-    ]);
-    assert!(
-        screen["content"]
-            .as_str()
-            .is_some_and(|text| text.contains(OWN)),
-        "{screen:#}"
-    );
+    ];
+    scene.wait("the person's own line", || {
+        let screen = scene.pooled.pool(&words);
+        let text = screen["content"].as_str();
+        text.is_some_and(|text| text.contains(OWN))
+    });
 
     // A throttle that outlasts the retries is called a rate limit by claude, too.
     scene.ask("b", "[[fail:throttled]] in vain");

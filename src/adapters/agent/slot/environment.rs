@@ -164,6 +164,9 @@ fn pair(entry: &[u8]) -> Option<(OsString, OsString)> {
     Some((text(&entry[..at]), text(&entry[at + 1..])))
 }
 
+/// Whether claude paints the whole screen by itself (1) or writes lines that scroll off (0); neither: as it likes.
+const RENDERER: &str = "CLAUDE_CODE_NO_FLICKER";
+
 /// The whole environment of a slot.
 pub(super) fn of_slot(
     order: &SlotOrder<'_>,
@@ -194,6 +197,11 @@ pub(super) fn of_slot(
         .with(vars::CCP_HOOK_PROGRAM, &order.hooks.program)
         .with(vars::CCP_HOOK_SOCKET, &order.hooks.socket)
         .with(vars::CCP_HOOK_TOKEN, &order.hooks.token);
+    // The other way of painting keeps no lines that scrolled off, and an account that is used for the first time is asked
+    // whether to try it: the Enter behind a prompt would say yes, and claude start anew without the prompt.
+    if order.environment.get(RENDERER).is_none() {
+        environment = environment.with(RENDERER, "0");
+    }
     if let Some(command) = status_line {
         environment = environment.with(vars::CCP_STATUS_LINE, command);
     }

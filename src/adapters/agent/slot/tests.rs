@@ -299,6 +299,7 @@ fn the_environment_is_the_persons_with_what_a_slot_needs() {
         ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
         ("DISABLE_AUTOUPDATER", "1"),
         ("CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL", "1"),
+        ("CLAUDE_CODE_NO_FLICKER", "0"),
         ("CLAUDE_POOL_DIR", "/pool"),
         ("CLAUDE_POOL_SESSION_ID", "0123456789ab"),
         ("CCP_HOOK_PROGRAM", "/opt/ccp d"),
