@@ -18,6 +18,7 @@ mod proof;
 mod real;
 mod renew;
 mod service;
+mod sshd;
 mod support;
 mod tidy;
 mod views;

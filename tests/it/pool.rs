@@ -6,5 +6,6 @@ mod events;
 mod keeping;
 mod prompts;
 mod recovery;
+mod remote;
 mod stage;
 mod turns;

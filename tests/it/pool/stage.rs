@@ -92,17 +92,23 @@ impl PoolStage {
         self.home().join(NAME)
     }
 
-    fn home(&self) -> PathBuf {
+    /// The directory of all pools.
+    pub fn home(&self) -> PathBuf {
         self.stage.home.path().join("pools")
     }
 
     /// `ccp pool` in the sealed environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_for(NAME, arguments)
+    }
+
+    /// The same for the pool that `pools.json` has under another name.
+    pub fn command_for(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = self.stage.command(CCP);
         command
             .env("CLAUDE_POOL_HOME", self.home())
             .env("CLAUDE_POOL_TEST_OWNER_PID", std::process::id().to_string())
-            .args(["pool", "--pool", NAME])
+            .args(["pool", "--pool", name])
             .args(arguments);
         command
     }
