@@ -8,4 +8,5 @@ mod prompts;
 mod recovery;
 mod remote;
 mod stage;
+mod tools;
 mod turns;
