@@ -6,6 +6,7 @@ mod clients;
 mod disk;
 mod ground;
 mod left_behind;
+mod lengths;
 mod mutated;
 mod places;
 mod requests;

@@ -10,6 +10,7 @@ mod hub;
 mod importing;
 mod keeper;
 mod log;
+mod long;
 mod main_loop;
 mod outbox;
 mod perform;

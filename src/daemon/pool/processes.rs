@@ -2,7 +2,7 @@
 //! own file says. Turns what is heard into events of the machine; decides nothing.
 
 use super::hosts::Line;
-use super::server::Answer;
+use super::server::ReplyTo;
 use super::spawning::Origin;
 use crate::contract::lease::LeaseName;
 use crate::contract::paths::pool::ProcessDir;
@@ -19,7 +19,6 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
 
 /// What is typed into the box is seen on the screen within this time.
 const SHOWS: Duration = Duration::from_secs(2);
@@ -38,7 +37,7 @@ pub(super) enum LookFor {
     /// A client, which wants so many turns of the terminal's text.
     Client {
         /// Its answer.
-        reply: oneshot::Sender<Answer>,
+        reply: ReplyTo,
         /// The session; none for a look at a slot.
         session: Option<String>,
         /// How many turns from the end; 0 for all.
@@ -80,7 +79,7 @@ pub(super) struct Process {
     pub(super) seen: Option<Seen>,
     looks: BTreeMap<u64, LookFor>,
     next_look: u64,
-    attaching: Vec<(PathBuf, oneshot::Sender<Answer>)>,
+    attaching: Vec<(PathBuf, ReplyTo)>,
     /// What was put back into the box last, and when.
     put_back: Option<(String, Instant)>,
 }
@@ -194,7 +193,7 @@ impl Process {
     }
 
     /// Opens a socket for people.
-    pub(super) fn attach(&mut self, path: PathBuf, reply: oneshot::Sender<Answer>) {
+    pub(super) fn attach(&mut self, path: PathBuf, reply: ReplyTo) {
         self.tell(ToHost::OpenAttach { path: path.clone() });
         self.attaching.push((path, reply));
     }
@@ -205,7 +204,7 @@ impl Process {
         let waiting = self.attaching.extract_if(.., |(wanted, _)| wanted == path);
         for (path, reply) in waiting {
             let socket_path = path.to_string_lossy().into_owned();
-            let _ = reply.send(Ok(Reply::Attached {
+            reply.send(Ok(Reply::Attached {
                 socket_path,
                 cols,
                 rows,
@@ -230,14 +229,14 @@ impl Process {
             )
         };
         for (_, reply) in self.attaching.drain(..) {
-            let _ = reply.send(Err(lost()));
+            reply.send(Err(lost()));
         }
         let mut numbers = Vec::new();
         for (_, look) in std::mem::take(&mut self.looks) {
             match look {
                 LookFor::Box { number, .. } => numbers.push(number),
                 LookFor::Client { reply, .. } => {
-                    let _ = reply.send(Err(lost()));
+                    reply.send(Err(lost()));
                 }
             }
         }

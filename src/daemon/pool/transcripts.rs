@@ -2,7 +2,7 @@
 
 use crate::adapters::clock;
 use crate::adapters::files;
-use crate::adapters::transcripts as on_disk;
+use crate::adapters::transcripts::{self as on_disk, Captured};
 use crate::contract::pool::{Code, PoolError};
 use crate::core::pool::action::{Content, Detail};
 use crate::core::pool::event::InTranscript;
@@ -109,16 +109,16 @@ impl Transcripts {
         }
     }
 
-    /// What a client wants to read. What is awaited may come a moment later.
+    /// What a client wants to read; none where nothing was written. What is awaited may come a moment later.
     pub(super) fn content(
         &self,
         cwd: &Path,
         uuid: Option<&ClaudeUuid>,
         content: Content,
         awaited: &Awaited,
-    ) -> Result<String, PoolError> {
+    ) -> Result<Option<Captured>, PoolError> {
         let Some(path) = uuid.and_then(|uuid| self.find(cwd, Some(uuid))) else {
-            return Ok(String::new());
+            return Ok(None);
         };
         settle(&path, awaited);
         let wanted = Wanted {
@@ -131,6 +131,7 @@ impl Transcripts {
             },
         };
         on_disk::capture(&path, wanted)
+            .map(Some)
             .map_err(|error| PoolError::new(Code::Internal, error.to_string()))
     }
 }
