@@ -24,7 +24,6 @@ impl Machine {
         let (Some(id), Some(process)) = (slot.session(), &slot.process) else {
             return;
         };
-        let pending = process.pending.clone();
         let account = self.sessions.get(&id).and_then(|s| s.record.account);
         let why = match () {
             () if slot.leaving => Some(ReplaceReason::Shrink),
@@ -35,11 +34,6 @@ impl Machine {
             }
             () => None,
         };
-        if let Some(session) = self.sessions.get_mut(&id)
-            && !pending.is_empty()
-        {
-            session.record.saved_input = Some(pending);
-        }
         self.unseat(id);
         self.tell(id);
         match why {
@@ -137,6 +131,9 @@ impl Machine {
             self.replace(slot_id, ReplaceReason::Changed);
         } else if let Some(slot) = self.slots.get_mut(&slot_id) {
             slot.state = State::Fresh;
+            if let Some(process) = &mut slot.process {
+                process.left = None;
+            }
         }
         true
     }

@@ -24,3 +24,5 @@ mod transcripts;
 mod typing;
 mod views;
 mod watching;
+
+pub use spawning::{InSlot, in_slots};

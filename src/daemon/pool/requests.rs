@@ -233,7 +233,9 @@ fn fit(pool: &Pool, prompt: &str, cwd: Option<&Path>) -> Result<Arc<str>, PoolEr
         Err(why @ Unfit::Reserved { .. }) => {
             Err(PoolError::new(Code::ReservedPrompt, why.to_string()))
         }
-        Err(why @ Unfit::Empty) => Err(PoolError::new(Code::BadRequest, why.to_string())),
+        Err(why @ (Unfit::Empty | Unfit::TooLong { .. })) => {
+            Err(PoolError::new(Code::BadRequest, why.to_string()))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod left;
 pub mod overlay;
 pub mod processes;
 pub mod shells;
+pub mod slots;
 pub mod state;
 
 use super::{Check, Finding, Patient};
@@ -55,6 +56,7 @@ pub const CHECKS: &[Check] = &[
     daemon::SERVICE,
     client::FOUND,
     client::VERSION,
+    slots::VERSIONS,
     shells::EXECUTABLES,
     shells::ON_PATH,
     shells::ALIAS,

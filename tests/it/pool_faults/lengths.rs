@@ -124,3 +124,29 @@ fn a_hundred_megabytes_reach_the_command_and_readers_that_are_slow() {
     wait("the end of what is read for nobody", || threads() == 0);
     grown(&daemon, before);
 }
+
+#[test]
+fn a_prompt_that_no_context_holds_is_refused_at_once() {
+    let ground = Ground::new();
+    let daemon = ground.daemon();
+    let mut client = daemon.begin(1);
+    let before = daemon.memory_kb();
+    for bytes in [ccp::core::prompt::MAX_BYTES + 1, 16_700_000] {
+        let prompt = "x".repeat(bytes);
+        let reply = client.ask(&json!({"type": "start", "prompt": prompt}));
+        assert_eq!(reply["code"], "bad_request", "{reply}");
+        let said = reply["error"].as_str().expect("text");
+        assert!(
+            said.contains("at most 4194304 bytes") && said.contains(&format!("not {bytes}")),
+            "{said}"
+        );
+    }
+    let listed = client.ask(&json!({"type": "ls", "all": true}));
+    assert_eq!(listed["sessions"], json!([]));
+    if let (Some(before), Some(after)) = (before, daemon.memory_kb()) {
+        assert!(
+            after < before + MOST_KB * 2,
+            "{before} kB became {after} kB"
+        );
+    }
+}

@@ -55,6 +55,12 @@ impl Simulation {
             no_hooks: rarely(8) == 1,
         };
         world.faults = faults;
+        let chance = &mut world.chance;
+        world.people.dialogs_in = if chance.chance(30) {
+            chance.below(30)
+        } else {
+            0
+        };
         world.size = u32::try_from(world.chance.between(1, 4)).unwrap_or(1);
         world.settings.keep_fresh = u32::try_from(world.chance.below(3)).unwrap_or(0);
         Self {
@@ -86,6 +92,7 @@ impl Simulation {
             return;
         }
         self.world.kill_daemon();
+        self.forget_end();
         // Their connections are gone with it; whether their requests were written, nobody knows.
         self.open.clear();
         let time = self.world.chance.between(10, 3000);
@@ -118,6 +125,7 @@ impl Simulation {
             no_prompt_ids: faults.no_prompt_ids,
             ..Faults::default()
         };
+        self.calm_people();
         let until = self.world.now.plus(ms(1_200_000));
         let mut steps = 0_u64;
         while self.step(until) {
@@ -169,6 +177,7 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
     let long = std::env::var("CCP_TEST_LONG").is_ok_and(|value| value == "1");
     let seeds = if long { 100_000 } else { 2_000 };
     let (mut taken, mut redelivered, mut evictions) = (0, 0, 0);
+    let (mut lines, mut ends) = (0, 0);
     let mut failed = Vec::new();
     for seed in 0..seeds {
         match try_seed(seed, false) {
@@ -176,6 +185,8 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
                 taken += simulation.taken;
                 redelivered += simulation.redelivered;
                 evictions += simulation.evictions;
+                lines += simulation.world.people.lines();
+                ends += simulation.world.people.ends;
             }
             Err((text, _)) => failed.push(format!("seed {seed}: {text}")),
         }
@@ -189,8 +200,9 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
         failed.join("; ")
     );
     println!(
-        "{seeds} seeds: {taken} prompts taken, {redelivered} delivered again, {evictions} evictions"
+        "{seeds} seeds: {taken} prompts taken, {redelivered} delivered again, {evictions} evictions, {lines} half-typed lines, {ends} ends"
     );
     // The worlds are not so kind, or so cruel, that nothing is tried.
     assert!(taken > seeds * 5 && redelivered > seeds / 50 && evictions > seeds);
+    assert!(lines > seeds / 4 && ends > seeds / 20);
 }
