@@ -243,6 +243,11 @@ impl Simulation {
         }
     }
 
+    /// Whether the daemon was asked to leave its slots.
+    pub(super) fn leaves(&self) -> bool {
+        self.world.people.ending == Some(false)
+    }
+
     /// The daemon has nothing left to do, and exits.
     pub(super) fn shut_down(&mut self) {
         let ending = self.world.people.ending.take();
