@@ -3,6 +3,7 @@
 use crate::real::stage::{BOUND, Ended, PLAIN, Stage, finish};
 use crate::support::CCP;
 use ccp::adapters::files::pause;
+use ccp::adapters::pool_store::PoolStore;
 use ccp_standin::service::{Endpoint, Recorded};
 use serde_json::{Value, json};
 use std::fs;
@@ -198,6 +199,14 @@ impl PoolStage {
     pub fn info(&self, session: &str) -> Value {
         let reply = self.good(json!({"type": "info", "sessionId": session}));
         reply["session"].clone()
+    }
+
+    /// What is kept of a line that somebody half typed.
+    pub fn saved_input(&self, session: &str) -> Option<String> {
+        let store = PoolStore::open(&self.dir().join("pool.db")).expect("opens");
+        let sessions = store.load().expect("reads").sessions.into_iter();
+        let mut found = sessions.filter(|s| s.id.to_string() == session);
+        found.next().and_then(|session| session.saved_input)
     }
 
     /// The pid of a session's claude.
