@@ -42,6 +42,14 @@ pub fn hand_in(dir: &Path, report: &Report) -> io::Result<()> {
     replace_rebuildable(&dir.join(name), &text, PRIVATE_FILE)
 }
 
+/// Whether anything waits to be folded in.
+#[must_use]
+pub fn waits(dir: &Path) -> bool {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.any(|path| path.extension().is_some_and(|e| e == "json"))
+}
+
 /// The files that wait, oldest first. A directory that does not exist holds none; temporary files are passed by.
 pub fn list(dir: &Path) -> io::Result<Vec<Letter>> {
     let entries = match fs::read_dir(dir) {
@@ -111,6 +119,7 @@ mod tests {
         }
         fs::File::create(dir.join("x.json")).expect("creates");
         fs::File::create(dir.join("y.json.tmp.1.2")).expect("creates");
+        assert!(waits(&dir));
         let found = list(&dir).expect("lists");
         let times: Vec<_> = found
             .iter()
@@ -122,5 +131,6 @@ mod tests {
             remove(&letter.path).expect("is gone already");
         }
         assert!(list(&dir).expect("lists").is_empty());
+        assert!(!waits(&dir));
     }
 }

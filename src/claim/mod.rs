@@ -21,7 +21,7 @@ use crate::core::account::{ReferenceProblem, resolve_reference};
 use crate::core::accounts::lease::Holder;
 use crate::core::hash::hash;
 use crate::core::select::pick::{NoPick, Pick, Request, pick};
-use crate::core::select::pin::Pin;
+use crate::core::select::pin::{Past, Pin};
 use crate::core::select::score::Candidate;
 use crate::core::time::Timestamp;
 use roster::{Origin, Roster};
@@ -116,6 +116,13 @@ pub fn look(
     choose(home, roster, wish, &sessions, now)
 }
 
+/// The accounts as they would be chosen from now.
+#[must_use]
+pub fn candidates(home: &Home, roster: &Roster, now: Timestamp) -> Vec<Candidate> {
+    let sessions = Sessions::read(home, &procs::machine(), now);
+    roster.snapshot.candidates(now, |id| sessions.count(id))
+}
+
 /// Picks and writes the lease, under the lock.
 pub fn claim(
     home: &Home,
@@ -196,7 +203,11 @@ fn choose(
         .map(|text| resolve(text, snapshot))
         .transpose()?;
     let candidates = snapshot.candidates(now, |id| sessions.count(id));
-    let mut past = sessions.past(home, snapshot, wish.cwd, now);
+    // What has no directory has no habits there either.
+    let mut past = match wish.cwd.as_os_str().is_empty() {
+        true => Past::default(),
+        false => sessions.past(home, snapshot, wish.cwd, now),
+    };
     if let Origin::Rebuilt { .. } = roster.origin {
         // Nothing is known of anybody's headroom: the account last used, wherever that was.
         past.auto = past.auto.or(sessions.last_used(&candidates));

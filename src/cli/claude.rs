@@ -11,8 +11,16 @@ use std::path::{Path, PathBuf};
 
 /// Finds claude as a launch would: `CCP_CLAUDE`, `PATH`, then where it is installed; never ccp itself.
 pub fn find_claude(user_home: &Path) -> Result<PathBuf, Failure> {
-    let variable = |name| env::var_os(name).filter(|v| !v.is_empty());
-    let (forced, path) = (variable(vars::CCP_CLAUDE), variable("PATH"));
+    find_claude_on(user_home, variable("PATH").as_deref())
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|v| !v.is_empty())
+}
+
+/// The same with another `PATH` than this process's own.
+pub fn find_claude_on(user_home: &Path, path: Option<&OsStr>) -> Result<PathBuf, Failure> {
+    let forced = variable(vars::CCP_CLAUDE);
     let prefixes: Vec<OsString> = ["npm_config_prefix", "NPM_CONFIG_PREFIX"]
         .into_iter()
         .filter_map(variable)
@@ -21,7 +29,7 @@ pub fn find_claude(user_home: &Path) -> Result<PathBuf, Failure> {
     let cwd = env::current_dir().unwrap_or_default();
     let search = Search {
         forced: forced.as_deref(),
-        path: path.as_deref(),
+        path,
         cwd: &cwd,
         user_home: Some(user_home),
         npm_prefixes: &prefixes,

@@ -32,6 +32,8 @@ fn show(context: &Context) -> Outcome {
     for key in KEYS {
         lines.push(format!("{} = {}", key.path(), value_of(&settings, key)));
     }
+    let pools = of_pools(&settings).into_iter();
+    lines.extend(pools.map(|(path, value)| format!("{path} = {value}")));
     print(&lines.join("\n"))
 }
 
@@ -40,6 +42,10 @@ fn get(context: &Context, path: &str) -> Outcome {
     let key = path
         .split_once('.')
         .and_then(|(table, name)| find(table, name));
+    let of_pools = of_pools(&settings);
+    if let Some((_, value)) = of_pools.iter().find(|(key, _)| key == path) {
+        return print(value);
+    }
     let Some(key) = key else {
         // The same words as for a change of a key that does not exist.
         let problem = set("", path, "").expect_err("there is no such key");
@@ -48,6 +54,16 @@ fn get(context: &Context, path: &str) -> Outcome {
             .code(exit::USAGE));
     };
     print(&value_of(&settings, key))
+}
+
+/// What the tables of pools say: key and value.
+fn of_pools(settings: &Settings) -> Vec<(String, String)> {
+    let pools = settings.pools.named.iter();
+    let keys = pools.flat_map(|(name, table)| {
+        let written = table.written().into_iter();
+        written.map(move |(key, value)| (format!("pool.{name}.{key}"), value))
+    });
+    keys.collect()
 }
 
 fn change(context: &Context, key: &str, value: &str) -> Outcome {
@@ -129,6 +145,8 @@ fn value_of(settings: &Settings, key: &Key) -> String {
         }),
         ("overlay", "base") => quoted(&settings.base),
         ("daemon", "autostart") => settings.autostart.to_string(),
+        ("pool", "handoff") => quoted(settings.pools.handoff.name()),
+        ("pool", "allow_extra_usage") => settings.pools.allow_extra_usage.to_string(),
         ("env", "keep") => list(settings.keep_env.iter().map(String::as_str).collect()),
         // A test holds this list against the table of keys.
         _ => key.default.to_owned(),
@@ -156,6 +174,8 @@ mod tests {
                 "overlay.settings" => r#""two-way""#,
                 "overlay.base" => r#""/x y""#,
                 "daemon.autostart" => "false",
+                "pool.handoff" => r#""never""#,
+                "pool.allow_extra_usage" => "true",
                 "env.keep" => r#"["ANTHROPIC_API_KEY"]"#,
                 path => panic!("{path} is not shown"),
             };

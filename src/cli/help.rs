@@ -149,6 +149,7 @@ Files in CCP_HOME (~/.cc-pool by default)
   daemon.lock         held by the daemon while it runs; says who it is and where it listens
   daemon.sock         where the daemon listens
   daemon.starts       when other commands started a daemon
+  pools.json          how the session pools stand that the daemon keeps running, while it runs
   leases/             one small file for each running or just reserved session
   inbox/              usage that sessions reported, until it is folded in
   statusline/         what each session's status line reported last
@@ -170,6 +171,7 @@ Files in CLAUDE_POOL_HOME (~/.claude-pool by default)
   NAME/daemon.log     what it did; prompts and answers are not in it
   NAME/daemon.err     what its daemon said on stderr since it was started last
   NAME/slots/         its slots
+  NAME/ended          there after `ccp pool destroy`, until its next daemon begins
 
 Where such a path is too long for a socket, a short link to the directory is in `ccp` below XDG_RUNTIME_DIR, or in
 /tmp/ccp-UID. Local ends of sockets on other machines are there too.

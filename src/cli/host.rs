@@ -1,6 +1,7 @@
-//! `ccpd host` and `ccpd hook`: what the pool starts and what claude's hooks run. Nobody types them, so they are told
+//! `ccpd host` and `ccpd hook`: what the pool starts, and what claude's hooks and its status line run there. Nobody types them, so they are told
 //! before any parser is started: a hook is waited for by claude, and a host is to stay small.
 
+use super::statusline::of_slot;
 use crate::contract::{exit, vars};
 use crate::host;
 use std::ffi::OsString;
@@ -11,12 +12,15 @@ use std::path::PathBuf;
 pub fn early() -> Option<u8> {
     let mut arguments = std::env::args_os().skip(1);
     let command = arguments.next()?;
+    let rest: Vec<OsString> = arguments.collect();
     if command == "hook" {
+        if rest.first().is_some_and(|word| word == "statusline") {
+            return Some(of_slot::run(std::io::stdin().lock(), std::io::stdout()));
+        }
         host::hook::run(std::io::stdin().lock());
         // Whatever happened: a hook that fails would be shown to the person, and to the model.
         return Some(exit::OK);
     }
-    let rest: Vec<OsString> = arguments.collect();
     match (command.to_str(), rest.as_slice()) {
         (Some("host"), [option, dir]) if option == "--slot-dir" => Some(run(&PathBuf::from(dir))),
         _ => None,

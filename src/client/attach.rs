@@ -6,8 +6,8 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What ended an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,68 +22,117 @@ pub enum Left {
 #[derive(Debug)]
 pub struct Attachment {
     stream: UnixStream,
+    closer: Closer,
 }
 
 impl Attachment {
     /// Connects to the socket that `attach` answered.
     pub fn connect(socket: &Path) -> Result<Self, PoolClientError> {
         let stream = connect(socket, super::pool::CONNECT)?;
-        Ok(Self { stream })
+        let other = stream.try_clone()?;
+        Ok(Self {
+            stream,
+            closer: Closer::of(other),
+        })
     }
 
     /// What ends the attachment from elsewhere.
-    pub fn closer(&self) -> io::Result<Closer> {
-        let stream = self.stream.try_clone()?;
-        Ok(Closer(Arc::new(stream)))
+    #[must_use]
+    pub fn closer(&self) -> Closer {
+        self.closer.clone()
     }
 
     /// Joins the terminal to `input` and `output` until either side ends it. The end of `input` ends nothing: what the
     /// terminal shows goes on. A thread goes on reading `input` after this returned, until something comes.
+    ///
+    /// When the other side ends it, `next` is asked for where the session goes on; none: it does not. What is typed
+    /// meanwhile reaches nobody.
     pub fn join(
         self,
         input: impl Read + Send + 'static,
         mut output: impl Write,
+        mut next: impl FnMut(&Closer, &mut dyn Write) -> Option<Attachment>,
     ) -> io::Result<Left> {
-        let typing = self.stream.try_clone()?;
-        let by_choice = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&by_choice);
+        let closer = self.closer;
+        let typing = closer.clone();
         std::thread::spawn(move || {
             if matches!(send_typed(input, &typing), Ok(Typing::Leave)) {
-                noted.store(true, Ordering::Release);
                 // Ends the reading below.
-                let _ = typing.shutdown(Shutdown::Both);
+                typing.close();
             }
         });
         let mut stream = self.stream;
-        let mut chunk = [0; 64 * 1024];
         loop {
-            match stream.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(count) => {
-                    output.write_all(&chunk[..count])?;
-                    output.flush()?;
+            copy(&mut stream, &mut output)?;
+            if closer.is_closed() {
+                return Ok(Left::ByChoice);
+            }
+            match next(&closer, &mut output) {
+                Some(attachment) => {
+                    stream = attachment.stream;
+                    closer.turn_to(stream.try_clone()?);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
-                Err(error) => return Err(error),
+                None if closer.is_closed() => return Ok(Left::ByChoice),
+                None => return Ok(Left::Ended),
             }
         }
-        Ok(if by_choice.load(Ordering::Acquire) {
-            Left::ByChoice
-        } else {
-            Left::Ended
-        })
     }
 }
 
-/// Ends an attachment.
+/// Copies until the stream ends.
+fn copy(stream: &mut UnixStream, output: &mut impl Write) -> io::Result<()> {
+    let mut chunk = [0; 64 * 1024];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                output.write_all(&chunk[..count])?;
+                output.flush()?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ends an attachment, wherever its session is by then.
 #[derive(Clone, Debug)]
-pub struct Closer(Arc<UnixStream>);
+pub struct Closer {
+    stream: Arc<Mutex<Arc<UnixStream>>>,
+    is_closed: Arc<AtomicBool>,
+}
 
 impl Closer {
+    fn of(stream: UnixStream) -> Self {
+        Self {
+            stream: Arc::new(Mutex::new(Arc::new(stream))),
+            is_closed: Arc::default(),
+        }
+    }
+
     /// Ends it. One that has ended stays so.
     pub fn close(&self) {
-        let _ = self.0.shutdown(Shutdown::Both);
+        self.is_closed.store(true, Ordering::Release);
+        let _ = self.now().shutdown(Shutdown::Both);
+    }
+
+    /// Whether it was ended by [`Closer::close`].
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn now(&self) -> Arc<UnixStream> {
+        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&stream)
+    }
+
+    fn turn_to(&self, stream: UnixStream) {
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stream);
+        if self.is_closed() {
+            self.close();
+        }
     }
 }
 
@@ -93,7 +142,7 @@ enum Typing {
     Over,
 }
 
-fn send_typed(mut input: impl Read, mut stream: &UnixStream) -> io::Result<Typing> {
+fn send_typed(mut input: impl Read, to: &Closer) -> io::Result<Typing> {
     let mut escapes = Escapes::default();
     let mut chunk = [0; 16 * 1024];
     let mut typed = Vec::new();
@@ -106,11 +155,12 @@ fn send_typed(mut input: impl Read, mut stream: &UnixStream) -> io::Result<Typin
         typed.clear();
         if count == 0 {
             escapes.end(&mut typed);
-            stream.write_all(&typed)?;
+            let _ = to.now().as_ref().write_all(&typed);
             return Ok(Typing::Over);
         }
         let leave = escapes.filter(&chunk[..count], &mut typed);
-        stream.write_all(&typed)?;
+        // A session that is on its way elsewhere takes nothing.
+        let _ = to.now().as_ref().write_all(&typed);
         if leave {
             return Ok(Typing::Leave);
         }

@@ -10,6 +10,8 @@ pub mod snapshot;
 pub mod vars;
 
 #[cfg(feature = "full")]
+pub mod kept;
+#[cfg(feature = "full")]
 pub mod pool;
 #[cfg(feature = "full")]
 pub mod proto;

@@ -28,6 +28,7 @@ const OWN_NAMES: &[&str] = &[
     "inbox",
     "leases",
     "logs",
+    "pools.json",
     "probe",
     "refresh.lock",
     "snapshot.json",
@@ -122,6 +123,12 @@ impl Home {
     #[must_use]
     pub fn daemon_starts(&self) -> PathBuf {
         self.0.join("daemon.starts")
+    }
+
+    /// How the session pools stand that the daemon keeps running; there while it runs.
+    #[must_use]
+    pub fn kept_pools(&self) -> PathBuf {
+        self.0.join("pools.json")
     }
 
     /// What the daemon did; older ones are `daemon.log.1` and so on.
@@ -283,6 +290,7 @@ mod tests {
             home.daemon_socket(),
             home.daemon_lock(),
             home.daemon_starts(),
+            home.kept_pools(),
             home.inbox(),
             home.statusline_notes(),
             home.statusline_record(),

@@ -2,6 +2,7 @@
 //! added, and [`SCHEMA`] changes when a reader would have to. Instants are RFC 3339 in UTC, whole seconds; percentages
 //! are 0 to 100; whatever is unknown is `null`, never 0.
 
+use super::kept::PoolReport;
 use super::path_text;
 use super::record::TermsRecord;
 use super::snapshot::{AccountEntry, ExtraEntry, Snapshot};
@@ -32,6 +33,9 @@ pub struct Status {
     pub accounts: Vec<AccountStatus>,
     /// All accounts with a login together.
     pub pool: PoolStatus,
+    /// The session pools of this machine. Only where they were asked: in `ccp status`, not in its mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pools: Option<Vec<PoolReport>>,
 }
 
 /// One account.
@@ -146,6 +150,7 @@ impl Status {
                 .filter_map(account)
                 .collect(),
             pool: forecast(&candidates, now).into(),
+            pools: None,
         }
     }
 }

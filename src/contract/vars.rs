@@ -24,6 +24,10 @@ pub const CCP_HOOK_PROGRAM: &str = "CCP_HOOK_PROGRAM";
 pub const CCP_HOOK_SOCKET: &str = "CCP_HOOK_SOCKET";
 /// By what a hook proves that it belongs to the slot's claude; also marks everything that claude started.
 pub const CCP_HOOK_TOKEN: &str = "CCP_HOOK_TOKEN";
+/// The status line that the settings among a pool's flags ask for: a slot's own runs it.
+pub const CCP_STATUS_LINE: &str = "CCP_STATUS_LINE";
+/// Set for a status line that another one of ours runs: what it would report is reported already.
+pub const CCP_STATUS_TOLD: &str = "CCP_STATUS_TOLD";
 /// A pool's daemon, and a slot's host with its claude, end when the process of this number does.
 pub const CLAUDE_POOL_TEST_OWNER_PID: &str = "CLAUDE_POOL_TEST_OWNER_PID";
 /// Where session pools are; default `~/.claude-pool`.
@@ -107,6 +111,7 @@ pub const OF_A_SLOT: &[&str] = &[
     CCP_HOOK_PROGRAM,
     CCP_HOOK_SOCKET,
     CCP_HOOK_TOKEN,
+    CCP_STATUS_LINE,
     CLAUDE_POOL_DIR,
     CLAUDE_POOL_SESSION_ID,
 ];

@@ -13,6 +13,8 @@ pub mod usage;
 #[cfg(feature = "full")]
 pub mod alias;
 #[cfg(feature = "full")]
+pub mod kept;
+#[cfg(feature = "full")]
 pub mod pool;
 #[cfg(feature = "full")]
 pub mod prompt;

@@ -2,6 +2,7 @@
 //! daemon calls them when they are due, and answers on a socket.
 
 pub mod fold;
+pub mod kept;
 pub mod log;
 pub mod overlays;
 pub mod pool;

@@ -3,6 +3,7 @@
 
 use super::conditions::Conditions;
 use super::endpoint::{BindError, Guard, Socket, read_note};
+use super::kept;
 use super::log::Log;
 use super::main_loop::{self, Event, Inlets, Progress};
 use super::prober;
@@ -132,6 +133,10 @@ struct Threads {
     progress: watch::Receiver<Progress>,
     main_loop: JoinHandle<()>,
     prober: JoinHandle<()>,
+    /// Keeps the configured pools.
+    keeper: JoinHandle<()>,
+    /// For that one's end.
+    to_keeper: mpsc::Sender<kept::Told>,
     /// Set when the prober is to break off.
     stop: Arc<AtomicBool>,
 }
@@ -158,6 +163,14 @@ impl Threads {
                 .name("prober".to_owned())
                 .spawn(job)?
         };
+        let (to_keeper, told) = mpsc::channel();
+        let keeper = {
+            let (places, sender, log) = (Arc::clone(&places), to_keeper.clone(), log.clone());
+            let job = move || kept::work(&places, &told, &sender, &log);
+            std::thread::Builder::new()
+                .name("pools".to_owned())
+                .spawn(job)?
+        };
         let log = log.clone();
         let job = move || main_loop::run(&places, inlets, &log);
         let main_loop = std::thread::Builder::new()
@@ -168,6 +181,8 @@ impl Threads {
             progress: seen,
             main_loop,
             prober,
+            keeper,
+            to_keeper,
             stop,
         })
     }
@@ -259,6 +274,8 @@ fn finish(runtime: Runtime, socket: Socket, threads: Threads, log: &Log) {
         events,
         main_loop,
         prober,
+        keeper,
+        to_keeper,
         stop,
         ..
     } = threads;
@@ -271,7 +288,9 @@ fn finish(runtime: Runtime, socket: Socket, threads: Threads, log: &Log) {
         files::pause(POLL);
     }
     drop(events);
-    for (name, thread) in [("roster", main_loop), ("prober", prober)] {
+    let _ = to_keeper.send(kept::Told::Stop);
+    let threads = [("roster", main_loop), ("prober", prober), ("pools", keeper)];
+    for (name, thread) in threads {
         while !thread.is_finished() && Instant::now() < deadline {
             files::pause(POLL);
         }

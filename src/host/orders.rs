@@ -22,9 +22,16 @@ impl Host {
         };
         match (connection.role, message) {
             (Role::Stranger, ToHost::Hello { version }) => self.daemon_came(id, version),
-            (Role::Stranger, ToHost::Hook { token, json }) => {
+            (
+                Role::Stranger,
+                ToHost::Hook {
+                    token,
+                    is_state,
+                    json,
+                },
+            ) => {
                 let pid = connection.pid;
-                self.hook_came(&token, pid, json);
+                self.hook_came(&token, pid, is_state, json);
                 self.close(id);
             }
             (Role::Stranger, _) => self.close(id),
@@ -51,11 +58,13 @@ impl Host {
         }
     }
 
-    fn hook_came(&mut self, token: &str, pid: u32, json: Vec<u8>) {
+    fn hook_came(&mut self, token: &str, pid: u32, is_state: bool, json: Vec<u8>) {
         let why = if token != self.token {
             "a report with a wrong token"
         } else if !ancestors(pid).contains(&self.agent.pid) {
             "a report of a process that claude did not start"
+        } else if is_state && !self.reports.is_news(&json) {
+            return;
         } else {
             let message = self.reports.add(json, clock::now().unix_ms());
             return self.tell(&message);

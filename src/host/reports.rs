@@ -20,6 +20,8 @@ pub(super) struct Reports {
     bytes: usize,
     next: u64,
     dropped: u64,
+    /// The last report that said how something is.
+    state: Vec<u8>,
 }
 
 impl Default for Reports {
@@ -29,11 +31,21 @@ impl Default for Reports {
             bytes: 0,
             next: 1,
             dropped: 0,
+            state: Vec::new(),
         }
     }
 }
 
 impl Reports {
+    /// Whether this report of how something is says anything else than the last one.
+    pub fn is_news(&mut self, json: &[u8]) -> bool {
+        let is_news = self.state != json;
+        if is_news {
+            self.state = json.to_vec();
+        }
+        is_news
+    }
+
     /// Keeps one more; the message for a daemon.
     pub fn add(&mut self, json: Vec<u8>, received_at_ms: i64) -> FromHost {
         let report = Report {
@@ -96,6 +108,13 @@ mod tests {
             _ => 0,
         };
         reports.messages().map(number).collect()
+    }
+
+    #[test]
+    fn a_state_is_news_when_it_is_another_one() {
+        let mut reports = Reports::default();
+        let said = ["a", "a", "b", "a"].map(|text| reports.is_news(text.as_bytes()));
+        assert_eq!(said, [true, false, true, true]);
     }
 
     #[test]

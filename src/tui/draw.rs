@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::detail::{Bar, bars, facts, score, together};
+use super::pools::pool_table;
 use super::rows::{Level, Moment, Row, Usage, flags, printable, rows, updated};
 use super::table::MARK;
 use crate::contract::status::AccountStatus;
@@ -62,7 +63,17 @@ impl Look {
 /// Draws everything.
 pub fn draw(frame: &mut Frame<'_>, app: &App, look: &Look) {
     let area = frame.area();
-    let [body, foot] = Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(area);
+    let pools = app.moment.as_ref().map_or_else(String::new, |moment| {
+        let pools = moment.status.pools.as_deref().unwrap_or_default();
+        pool_table(pools, moment.now, &look.zone)
+    });
+    let lines = u16::try_from(pools.lines().count()).unwrap_or(u16::MAX);
+    // Where there is no room for them, the accounts go first.
+    let has_room = area.height >= lines.saturating_add(DETAIL_HEIGHT + 1);
+    let below = Constraint::Length(if has_room { lines } else { 0 });
+    let [body, pool_lines, foot] =
+        Layout::vertical([Constraint::Min(0), below, Constraint::Length(1)]).areas(area);
+    frame.render_widget(Paragraph::new(pools), pool_lines);
     match &app.moment {
         None => frame.render_widget(Paragraph::new("looking at your accounts …"), body),
         Some(moment) if moment.status.accounts.is_empty() => {

@@ -8,6 +8,7 @@ pub mod detail;
 pub mod draw;
 #[cfg(test)]
 mod fixture;
+pub mod pools;
 pub mod rows;
 pub mod screen;
 pub mod sums;

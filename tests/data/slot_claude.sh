@@ -1,6 +1,7 @@
 #!/bin/bash
 # A claude of a slot as far as a pool sees it: a registry file, hooks, an input box, a transcript. It answers every prompt
 # with "said: PROMPT", but stays busy with one that begins with "hold" until Escape comes. FAKE_EXIT: it ends at once.
+# "show A B" shows so many status lines, each with a twentieth of a percent more of the account used.
 [ "$1" = --version ] && { echo "9.9.9 (Claude Code)"; exit 0; }
 for word in "$@"; do
   [ "$word" = --no-such-flag ] && { echo "error: unknown option '--no-such-flag'" >&2; exit 1; }
@@ -29,6 +30,11 @@ box() {
   printf '\033[2J\033[H'
   printf '─%.0s' {1..120}; printf '\r\n❯\302\240%s\r\n' "$1"; printf '─%.0s' {1..120}; printf '\r\n'
 }
+resets=$(($(date +%s) + 7200))
+show() {
+  printf '{"session_id":"%s","prompt_id":"p","cost":{"total_api_duration_ms":%d},"rate_limits":{"five_hour":{"used_percentage":%d.%02d,"resets_at":%d}}}' \
+    "$session" "$1" $(($1 / 20)) $(($1 % 20 * 5)) "$resets" | (exec "$CCP_HOOK_PROGRAM" hook statusline) > /dev/null 2>&1
+}
 record() { mkdir -p "$(dirname "$(transcript)")"; printf '%s\n' "$1" >> "$(transcript)"; }
 begin() { hook SessionStart ",\"source\":\"$1\",\"model\":\"fake\""; status idle; box ""; }
 new_session
@@ -50,6 +56,7 @@ while IFS= read -r line; do
     hold*)
       while IFS= read -r -d '' -n 1 key; do [ "$key" = $'\e' ] && break; done
       status idle; box ""; continue ;;
+    show*) read -r _ from to <<< "$text"; for ((i = from; i <= to; i++)); do show "$i"; done ;;
     flood*) for ((i = 0; i < 200000; i++)); do printf 'line %d of a flood of text that nobody reads\r\n' "$i"; done ;;
   esac
   record "{\"type\":\"assistant\",\"cwd\":\"$PWD\",\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"said: $text\"}]}}"

@@ -34,6 +34,8 @@ until_so() {
         [ "$tries" -lt 400 ] || {
             printf 'it did not come to: %s\n' "$1"
             ccp service status || true
+            ccp logs -n 20 || true
+            ccp status || true
             exit 1
         }
         read -r -t 0.05 <><(:) || true
@@ -86,8 +88,36 @@ ccp service status | grep '^state    failed' >/dev/null
 ccp service install
 until_so runs
 
+echo "a configured pool and its slots are in no group of the service, and outlive it"
+# Where a service finds it, whose PATH is the system's.
+mkdir -p "$HOME/.local/bin" "$HOME/work"
+cp "$SLOT_CLAUDE" "$HOME/.local/bin/claude"
+chmod 755 "$HOME/.local/bin/claude"
+printf '[pool.default]\nsize = 1\nkeep_fresh = 0\ndir = "~/work"\n' >>"$CCP_HOME/config.toml"
+until_so 'ccp pool --json health | grep "\"fresh\":1"'
+in_pool() { grep -l CLAUDE_POOL_DIR= /proc/[0-9]*/environ 2>/dev/null | sed 's/[^0-9]//g'; cat "$HOME/.claude-pool/default/daemon.lock"; }
+pool=$(in_pool)
+[ "$(echo "$pool" | wc -l)" -ge 2 ]
+for pid in $pool; do
+    grep -q '\.scope$' "/proc/$pid/cgroup"
+    # shellcheck disable=SC2251 # a word of its own
+    ! grep -q 'ccp\.service' "/proc/$pid/cgroup"
+done
+systemctl --user restart ccp
+until_so runs
+systemctl --user stop ccp
+for pid in $pool; do kill -0 "$pid"; done
+ccp pool --json health | grep '"fresh":1' >/dev/null
+systemctl --user start ccp
+until_so 'ccp status --json | grep "\"kept\": \"runs\""'
+[ "$(in_pool)" = "$pool" ]
+# What is ended on purpose stays so.
+ccp pool destroy --confirm >/dev/null
+until_so 'ccp status --json | grep "\"kept\": \"ended\""'
+
 echo "everything goes"
-ccp service uninstall --purge --yes
+# What a slot's claude wrote a moment ago is not taken yet.
+until_so 'ccp service uninstall --purge --yes'
 [ ! -e "$CCP_HOME" ]
 [ ! -e "$HOME/.config/systemd/user/ccp.service" ]
 [ "$(systemctl --user show ccp --property=LoadState --value)" = not-found ]

@@ -1,6 +1,9 @@
 //! The product with the real Claude Code, against a stand-in of its service.
 
 mod continuing;
+mod handoff;
+mod kept;
+mod live_usage;
 mod pool_tools;
 mod pooled;
 mod renewing;

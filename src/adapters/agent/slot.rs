@@ -23,6 +23,9 @@ use std::path::{Path, PathBuf};
 /// What every hook runs. A constant: no path is ever part of text that a shell reads.
 pub const HOOK_COMMAND: &str = r#"exec "$CCP_HOOK_PROGRAM" hook"#;
 
+/// What the status line of a slot runs: it reports the limits it is given, and then runs the person's own.
+pub const STATUS_COMMAND: &str = r#"exec "$CCP_HOOK_PROGRAM" hook statusline"#;
+
 /// Where the reports of a slot's hooks go. All of it is in claude's environment, and so in that of its tools.
 #[derive(Clone)]
 pub struct HookRoute {
@@ -158,7 +161,9 @@ impl ClaudeIdentity {
 /// # Errors
 /// When claude is not there, or the settings that the flags name cannot be read.
 pub fn plan(order: &SlotOrder<'_>) -> Result<SlotPlan, SlotError> {
-    let merged = settings::merged(order.flags, order.cwd)?;
+    // Plain claude's login is no account whose limits anybody asks for.
+    let reports_limits = order.config_dir.is_some();
+    let merged = settings::merged(order.flags, order.cwd, reports_limits)?;
     let mut argv: Vec<OsString> = vec![order.claude.into()];
     argv.extend(order.flags.words().iter().map(OsString::from));
     argv.extend(["--settings".into(), merged.text.into()]);
@@ -169,7 +174,7 @@ pub fn plan(order: &SlotOrder<'_>) -> Result<SlotPlan, SlotError> {
     }
     Ok(SlotPlan {
         argv,
-        environment: environment::of_slot(order),
+        environment: environment::of_slot(order, merged.status_line.as_deref()),
         cwd: order.cwd.to_owned(),
         claude: ClaudeIdentity::of(order.claude)?,
         hooks_disabled: merged.hooks_disabled,

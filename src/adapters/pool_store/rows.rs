@@ -147,6 +147,7 @@ pub(super) fn prompts(connection: &Connection) -> Sql<Vec<PromptRecord>> {
                 number: DeliveryNumber(unsigned(number)),
             }),
             redelivered: row.get("redelivered")?,
+            taken: row.get("taken")?,
             accepted_at: instant("accepted_at", row)?.unwrap_or_default(),
             conversations: conversations(row)?,
         })
@@ -251,8 +252,8 @@ pub(super) fn put_prompt(
     let conversations = serde_json::Value::from(ids).to_string();
     to.prepare(
         "INSERT OR REPLACE INTO prompts (session, text, slot, process, number, beyond, redelivered,
-             accepted_at, conversations)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             accepted_at, conversations, taken)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id,
@@ -264,6 +265,7 @@ pub(super) fn put_prompt(
         prompt.redelivered,
         prompt.accepted_at.unix_ms(),
         conversations,
+        prompt.taken,
     ])?;
     Ok(())
 }

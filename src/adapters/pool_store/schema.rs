@@ -5,7 +5,7 @@
 pub(super) const APPLICATION_ID: i64 = 0x6363_7002;
 
 /// Step N leads from format N to format N + 1. The number of steps is the current format (`PRAGMA user_version`).
-pub(super) const STEPS: &[&str] = &[FORMAT_1];
+pub(super) const STEPS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 /// Instants are milliseconds since the Unix epoch; paths are the bytes of the path; ids as clients see them. The
 /// columns of `rest`: `offloaded`, `failed` (with `problem`), `archived` (with `archived_at`).
@@ -54,3 +54,6 @@ CREATE TABLE baseline (
     model TEXT
 ) STRICT;
 ";
+
+/// A prompt's row may be kept until its turn is over.
+const FORMAT_2: &str = "ALTER TABLE prompts ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;";

@@ -52,6 +52,7 @@ fn prompt(bits: u64, number: u64) -> PromptRecord {
             number: DeliveryNumber(number),
         }),
         redelivered: true,
+        taken: true,
         accepted_at: Timestamp::from_unix_ms(77),
         conversations: vec![ClaudeUuid::new("6f1e"), ClaudeUuid::new("7a")],
     }

@@ -7,12 +7,14 @@ mod definition;
 mod homebrew;
 mod launchd;
 mod program;
+mod scope;
 mod systemd;
 
 pub use definition::{Definition, definitions};
 pub use homebrew::{Cellar, Homebrew};
 pub use launchd::Launchd;
 pub use program::stable_program;
+pub use scope::spawn_apart;
 pub use systemd::Systemd;
 
 use crate::contract::paths::Home;

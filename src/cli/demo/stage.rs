@@ -2,9 +2,10 @@
 
 use super::super::claude::find_claude;
 use super::super::failure::Failure;
-use crate::adapters::files::{PRIVATE_DIR, PRIVATE_FILE, create_private_dir, write_new};
+use crate::adapters::files::{PRIVATE_DIR, PRIVATE_FILE, create_private_dir, pause, write_new};
 use crate::adapters::simulated::{AccountSpec, Resets, Service, WindowKind};
 use crate::contract::vars;
+use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -12,9 +13,15 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// A made-up token outlives every demo, so that the real client never renews one.
 const TOKEN_LIFETIME_SECONDS: u64 = 7 * 24 * 3600;
+
+/// How long what the demo started may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+/// Between two tries to remove its home.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A subscription of the demo.
 pub(super) struct Cast {
@@ -145,6 +152,27 @@ impl Stage {
         self.service.set_burn(label, percent, percent / 8.0);
     }
 
+    /// From now on the service refuses this subscription until its window resets.
+    pub(super) fn exhaust(&self, label: &str) {
+        let resets = CAST.iter().find(|member| member.label == label);
+        let resets = Resets::In(resets.map_or(0, |member| member.five_hour_resets_in));
+        self.service
+            .set_window(label, WindowKind::FiveHour, 100.0, resets);
+    }
+
+    /// What a command answers with `--json`.
+    pub(super) fn ask(&self, arguments: &[&str]) -> Result<Value, Failure> {
+        let arguments = [arguments, &["--json"]].concat();
+        let output = self
+            .command(&arguments)
+            .output()
+            .map_err(|e| self.cannot_run(&e))?;
+        serde_json::from_slice(&output.stdout).map_err(|_| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Failure::new(format!("`ccp {}`: {}", arguments.join(" "), said.trim()))
+        })
+    }
+
     /// Runs a command of ccp's in the demo's project directory; what it says goes to our stdout.
     pub(super) fn ccp(&self, arguments: &[&str]) -> Result<(), Failure> {
         let talk = io::stdout()
@@ -206,7 +234,7 @@ impl Stage {
         let mut path = bin.clone().into_os_string();
         path.push(":/usr/local/bin:/usr/bin:/bin");
         let url = self.service.url();
-        let launches = arguments.first() == Some(&"run");
+        let launches = matches!(arguments.first(), Some(&("run" | "pool")));
         let claude = if launches {
             self.claude.clone()
         } else {
@@ -221,6 +249,11 @@ impl Stage {
             (vars::CCP_CLAUDE, claude.into_os_string()),
             // The home is gone in a minute, and nothing is left running for it.
             (vars::CCP_AUTOSTART, OsString::from("0")),
+            // A pool ends with the demo, however that ends.
+            (
+                vars::CLAUDE_POOL_TEST_OWNER_PID,
+                OsString::from(std::process::id().to_string()),
+            ),
         ];
         variables.extend(
             ["TERM", "LANG", "LC_ALL", "TZ", "NO_COLOR", "TMPDIR"]
@@ -246,8 +279,23 @@ impl Stage {
         drop(service);
         #[cfg(target_os = "macos")]
         forget_keychain_items(&root);
-        fs::remove_dir_all(&root)
-            .map_err(|e| Failure::new(format!("cannot remove {}: {e}", root.display())))
+        let since = Instant::now();
+        loop {
+            match fs::remove_dir_all(&root) {
+                Ok(()) => return Ok(()),
+                // What was told to end may still be writing its last words.
+                Err(error)
+                    if error.kind() == io::ErrorKind::DirectoryNotEmpty
+                        && since.elapsed() < LAST_WORDS =>
+                {
+                    pause(AGAIN);
+                }
+                Err(error) => {
+                    let root = root.display();
+                    return Err(Failure::new(format!("cannot remove {root}: {error}")));
+                }
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::failure::Failure;
 use super::stage::{CAST, Stage};
+use serde_json::Value;
 
 /// So many prompts of this size fill the window of the first subscription.
 const PROMPTS: usize = 3;
@@ -43,6 +44,46 @@ pub(super) fn tell(stage: &Stage) -> Result<(), Failure> {
     step(stage, &["status", "--plain", "--live"])?;
     chapter("So the next session lands elsewhere, and ccp says why");
     step(stage, &["run", "-p", "and one more"])?;
+    step(stage, &["why"])?;
+    let told = tell_of_pool(stage);
+    // There may be none.
+    let _ = stage.ccp_quietly(&["pool", "destroy", "--confirm"]);
+    told
+}
+
+fn tell_of_pool(stage: &Stage) -> Result<(), Failure> {
+    chapter("A pool keeps sessions warm for programs, spread over the subscriptions");
+    let init = ["pool", "init", "--size", "1", "--keep-fresh", "0"];
+    show(&init);
+    stage.ccp_quietly(&init)?;
+    let start = ["pool", "start", "--prompt", "the door is green", "--block"];
+    step(stage, &start)?;
+    step(stage, &["pool", "ls"])?;
+    let listed = stage.ask(&["pool", "ls", "--verbosity", "full"])?;
+    let session = &listed["sessions"][0];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (id, account) = (
+        text(&session["sessionId"]),
+        text(&session["account"]["label"]),
+    );
+    chapter(&format!(
+        "`{account}` runs into its limit in the middle of that conversation, which goes on elsewhere"
+    ));
+    stage.exhaust(&account);
+    let prompt = "and which colour is it?";
+    step(
+        stage,
+        &[
+            "pool",
+            "followup",
+            "--session",
+            &id,
+            "--prompt",
+            prompt,
+            "--block",
+        ],
+    )?;
+    step(stage, &["pool", "ls", "--verbosity", "full"])?;
     step(stage, &["why"])
 }
 

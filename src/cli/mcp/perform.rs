@@ -6,7 +6,7 @@ use super::shown;
 use crate::cli::failure::Failure;
 use crate::cli::pool::link::Link;
 use crate::cli::pool::stand::Stand;
-use crate::cli::pool::{SLOW, SOON, parent};
+use crate::cli::pool::{SLOW, SOON, keep, parent};
 use crate::client::pool::{HangUp, PoolClient, PoolClientError};
 use crate::contract::pool::{Excerpt, Reply, Request, Wait};
 use std::env;
@@ -41,8 +41,9 @@ impl Performer {
     }
 
     fn performed(&self, call: Call, waiting: impl FnOnce(HangUp)) -> Result<Outcome, Box<Outcome>> {
+        let begins = matches!(call, Call::Start { .. });
         let mut line = self
-            .connect()
+            .connect(begins)
             .map_err(|failure| Box::new(shown::failed(&failure)))?;
         match call {
             Call::Start { mut start, block } => {
@@ -92,9 +93,17 @@ impl Performer {
         }
     }
 
-    fn connect(&self) -> Result<Line, Failure> {
+    /// A connection. A prompt for a new session begins a pool that may be begun so.
+    fn connect(&self, begins: bool) -> Result<Line, Failure> {
         let link = self.link()?;
-        match link.connect() {
+        let client = match link.client() {
+            Err(problem) if begins && keep::may_begin(&self.stand, &problem) => {
+                keep::begun(&self.stand)?;
+                link.connect()
+            }
+            client => client.map_err(|error| link.failure(error)),
+        };
+        match client {
             Ok(client) => Ok(Line { link, client }),
             Err(failure) => {
                 // The forwarding may have ended; the next call makes another one.

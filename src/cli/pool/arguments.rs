@@ -40,6 +40,9 @@ pub struct Pool {
 pub enum Command {
     /// Make the pool where there is none, start its daemon, and spawn its slots.
     Init(Init),
+    /// Begin the pool where it does not run, and make it as config.toml says: what the daemon of the accounts runs.
+    #[command(hide = true)]
+    Keep,
     /// Show how the pool does.
     Health,
     /// Have more or fewer slots.

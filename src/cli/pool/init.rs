@@ -3,12 +3,13 @@
 use super::arguments::Init;
 use super::link::Link;
 use super::stand::Stand;
-use super::{Exchange, places, spawn};
+use super::{Exchange, keep, places, spawn};
 use crate::adapters::files::{self, PRIVATE_FILE, pause};
 use crate::adapters::procs;
 use crate::adapters::short_path;
 use crate::cli::failure::{Failure, Outcome};
 use crate::client::pool::{PoolClient, PoolClientError};
+use crate::contract::exit;
 use crate::contract::pool::{Config, Place, Reply, Request};
 use serde_json::{Map, Value};
 use std::fs::{self, File, Permissions};
@@ -22,7 +23,7 @@ const MAX_CONFIG: u64 = 1024 * 1024;
 /// How many slots a pool has when nobody says.
 const DEFAULT_SIZE: u32 = 3;
 /// How long a pool has to begin: its slots start side by side.
-const BEGINS: Duration = Duration::from_secs(180);
+pub(super) const BEGINS: Duration = Duration::from_secs(180);
 /// How long a daemon that closes connections may take to be gone.
 const ENDS: Duration = Duration::from_secs(5);
 /// Between two looks at one.
@@ -38,8 +39,11 @@ pub fn run(stand: &Stand, arguments: &Init) -> Outcome {
     let changes = changes(arguments)?;
     let (place, runs) = match places::place(stand)? {
         Place::Here(socket) => {
-            prepare(stand)?;
-            begin(stand, socket, &changes)?
+            let mut all = keep::table(stand)?;
+            all.extend(changes.clone());
+            let begun = begin(stand, socket, &all);
+            // Whatever it was, the protocol's commands have one code for it.
+            begun.map_err(|failure| failure.code(exit::FAILURE))?
         }
         remote @ Place::Remote(_) => (remote, true),
     };
@@ -55,12 +59,14 @@ pub fn run(stand: &Stand, arguments: &Init) -> Outcome {
     exchange.print(&exchange.ask(&request, BEGINS)?)
 }
 
-/// Finds or starts the daemon of a pool on this machine: where it listens, and whether it ran already.
-fn begin(
+/// Finds or starts the daemon of a pool on this machine: where it listens, and whether it ran already. One that is started
+/// finds these keys in its configuration.
+pub(super) fn begin(
     stand: &Stand,
     noted: PathBuf,
     changes: &Map<String, Value>,
 ) -> Result<(Place, bool), Failure> {
+    prepare(stand)?;
     // A pool may have been noted at another path; when nobody listens there any more, it begins at its own.
     let own = stand.dir.socket();
     let found = if runs_already(&noted)? {
@@ -144,6 +150,7 @@ fn runs_already(socket: &Path) -> Result<bool, Failure> {
     if version.is_empty() {
         return Err(
             Failure::new(format!("another program's daemon listens at {place}"))
+                .code(exit::UNAVAILABLE)
                 .hint("end it first, with its own destroy, or use another --pool"),
         );
     }

@@ -54,8 +54,12 @@ impl Link {
 
     /// A new connection.
     pub fn connect(&self) -> Result<PoolClient, Failure> {
-        let client = PoolClient::connect(self.socket());
-        client.map_err(|error| self.failure(error))
+        self.client().map_err(|error| self.failure(error))
+    }
+
+    /// The same for somebody who knows what to do about an error.
+    pub fn client(&self) -> Result<PoolClient, PoolClientError> {
+        PoolClient::connect(self.socket())
     }
 
     /// The path on this machine of another socket of the pool, as its daemon named it, and what keeps it there.

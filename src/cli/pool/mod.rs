@@ -6,9 +6,10 @@ mod attach;
 pub mod daemon;
 mod debug;
 mod init;
+pub(super) mod keep;
 pub(super) mod link;
 pub(super) mod parent;
-mod places;
+pub(super) mod places;
 mod prompt;
 mod sessions;
 mod show;
@@ -83,6 +84,7 @@ pub fn run(pool: &Pool) -> Outcome {
     let stand = &stand;
     match &pool.command {
         Command::Init(arguments) => init::run(stand, arguments),
+        Command::Keep => keep::run(stand),
         Command::Pools => places::run(stand),
         Command::Ping => simple(stand, &Request::Ping, SOON),
         Command::Health => simple(stand, &Request::Health, SOON),
@@ -157,9 +159,13 @@ impl<'a> Exchange<'a> {
 
     /// Asks on a connection of its own.
     fn ask(&self, request: &Request, patience: Duration) -> Result<Answer, Failure> {
-        let mut client = self.link.connect()?;
-        let answer = client.call(request, patience);
+        let answer = self.attempt(request, patience);
         answer.map_err(|error| self.failure(error))
+    }
+
+    /// The same for somebody who knows what to do about an error.
+    fn attempt(&self, request: &Request, patience: Duration) -> Result<Answer, PoolClientError> {
+        self.link.client()?.call(request, patience)
     }
 
     /// Prints a reply as the person wants it.

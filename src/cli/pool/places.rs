@@ -52,7 +52,8 @@ pub fn register(stand: &Stand, socket: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn load(stand: &Stand) -> Result<Pools, Failure> {
+/// What the file says.
+pub fn load(stand: &Stand) -> Result<Pools, Failure> {
     let path = stand.home.pools();
     let mut text = Vec::new();
     match File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text)) {

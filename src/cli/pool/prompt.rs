@@ -2,8 +2,9 @@
 
 use super::arguments::{Block, Followup, Prompt, Start, Wait};
 use super::stand::Stand;
-use super::{Exchange, SLOW, directory, metadata, parent};
+use super::{Exchange, SLOW, directory, keep, metadata, parent};
 use crate::cli::failure::{Failure, Outcome};
+use crate::client::pool::Answer;
 use crate::contract::pool::{self, MAX_REQUEST, Reply, Request};
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,7 +19,17 @@ pub(super) fn start(stand: &Stand, arguments: &Start) -> Outcome {
         cwd,
         account: arguments.account.clone(),
     });
-    send(stand, &request, arguments.block)
+    let exchange = Exchange::open(stand)?;
+    // What is accepted is on disk first, which takes longer on a busy machine.
+    let answer = match exchange.attempt(&request, SLOW) {
+        Err(problem) if keep::may_begin(stand, &problem) => {
+            eprintln!("the pool {} begins", stand.name);
+            keep::begun(stand)?;
+            Exchange::open(stand)?.ask(&request, SLOW)?
+        }
+        answer => answer.map_err(|error| exchange.failure(error))?,
+    };
+    await_if(stand, &answer, arguments.block)
 }
 
 /// Runs `ccp pool followup`.
@@ -29,7 +40,8 @@ pub(super) fn followup(stand: &Stand, arguments: &Followup) -> Outcome {
     })?;
     let session_id = arguments.session.clone();
     let request = Request::Followup { session_id, prompt };
-    send(stand, &request, arguments.block)
+    let answer = Exchange::open(stand)?.ask(&request, SLOW)?;
+    await_if(stand, &answer, arguments.block)
 }
 
 /// Runs `ccp pool wait`.
@@ -50,15 +62,14 @@ pub(super) fn wait(stand: &Stand, arguments: &Wait) -> Outcome {
     )
 }
 
-fn send(stand: &Stand, request: &Request, block: Block) -> Outcome {
+/// Prints that it was accepted, or what came of it.
+fn await_if(stand: &Stand, answer: &Answer, block: Block) -> Outcome {
     let exchange = Exchange::open(stand)?;
-    // What is accepted is on disk first, which takes longer on a busy machine.
-    let answer = exchange.ask(request, SLOW)?;
     let Reply::Started { session_id, .. } = &answer.reply else {
         return Err(Failure::new("the pool answered with something else"));
     };
     if !block.block {
-        return exchange.print(&answer);
+        return exchange.print(answer);
     }
     if !stand.json {
         // Whoever waits in vain still has to know which session it was.

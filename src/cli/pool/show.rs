@@ -164,6 +164,8 @@ fn branch(text: &mut String, session: &Session, depth: usize, colour: bool) {
     if let Some(full) = &session.full {
         notes.extend(name(full));
         notes.push(plain(&full.cwd));
+        let account = full.account.as_ref();
+        notes.extend(account.map(|account| format!("on {}", plain(&account.label))));
     }
     let status = painted(session.status, 10, colour);
     let id = plain(&session.session_id);
@@ -184,6 +186,9 @@ fn notes(session: &Session) -> Vec<String> {
     }
     if let Some(what) = &session.waiting_for {
         notes.push(format!("waits for {}", plain(what)));
+    }
+    if let Some(until) = &session.limited_until {
+        notes.push(format!("no account has headroom until {}", plain(until)));
     }
     if let Some(input) = session
         .pending_input

@@ -2,6 +2,7 @@
 
 use super::stand::Stand;
 use crate::adapters::files::{PRIVATE_FILE, pause};
+use crate::adapters::service::spawn_apart;
 use crate::adapters::short_path;
 use crate::cli::failure::Failure;
 use crate::client::pool::PoolClient;
@@ -29,40 +30,39 @@ pub fn start(stand: &Stand) -> Result<(), Failure> {
     let failed =
         |error: std::io::Error| Failure::new(format!("cannot start the pool's daemon: {error}"));
     // What it says before it has a log, and a panic's last words.
-    let stderr = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(PRIVATE_FILE)
-        .open(&said)
-        .map_err(failed)?;
-    let mut child = command(stand)?
-        .current_dir(stand.dir.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(stderr)
-        .spawn()
-        .map_err(failed)?;
+    let make = |words: &[OsString]| {
+        let stderr = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(PRIVATE_FILE)
+            .open(&said)?;
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .current_dir(stand.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        // Started from inside a session, of a pool even, it does not belong to that.
+        let foreign = vars::ANCESTRY.iter().chain(vars::OF_A_SLOT);
+        foreign.for_each(|name| _ = command.env_remove(name));
+        Ok(command)
+    };
+    // It and its hosts outlive the service that starts it.
+    let mut child = spawn_apart(&words(stand)?, make).map_err(failed)?;
     await_socket(stand, &mut child, &said)
 }
 
 /// What `CLAUDE_POOL_DAEMON` names, else this very program. The daemon leaves the terminal by itself.
-fn command(stand: &Stand) -> Result<Command, Failure> {
+fn words(stand: &Stand) -> Result<Vec<OsString>, Failure> {
     let named = std::env::var_os(vars::CLAUDE_POOL_DAEMON).filter(|value| !value.is_empty());
-    let mut words: Vec<OsString> = Vec::new();
-    let program = if let Some(named) = named {
-        PathBuf::from(named)
-    } else {
-        words.push("pool-daemon".into());
-        own_program()?
+    let mut words = match named {
+        Some(named) => vec![named],
+        None => vec![own_program()?.into(), "pool-daemon".into()],
     };
     words.extend(["--pool-dir".into(), stand.dir.path().into()]);
-    let mut command = Command::new(program);
-    command.args(words);
-    // Started from inside a session, of a pool even, it does not belong to that.
-    let foreign = vars::ANCESTRY.iter().chain(vars::OF_A_SLOT);
-    foreign.for_each(|name| _ = command.env_remove(name));
-    Ok(command)
+    Ok(words)
 }
 
 /// This program under the name by which it does everything.

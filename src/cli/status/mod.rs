@@ -1,5 +1,6 @@
 //! `ccp status`: the accounts on a full screen, as a table, or as JSON; three views of one document.
 
+mod pools;
 mod source;
 mod watch;
 
@@ -12,7 +13,7 @@ use crate::core::account::AccountId;
 use crate::daemon::refresh::Which;
 use crate::tui::draw::Look;
 use crate::tui::screen::{self, Services};
-use crate::tui::{rows::Moment, table::table, times};
+use crate::tui::{pools::pool_table, rows::Moment, table::table, times};
 use source::Source;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let terminal = io::stdout().is_terminal();
     let source = Source::new(context);
     if arguments.json {
-        return json(&source);
+        return json(context, &source);
     }
     if terminal && io::stdin().is_terminal() && !arguments.plain {
         return full_screen(context, source);
@@ -49,10 +50,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Outcome {
     }
     let moment = source.look();
     tell(&moment);
-    if moment.status.accounts.is_empty() {
-        return Ok(exit::OK);
+    let mut text = String::new();
+    if !moment.status.accounts.is_empty() {
+        text = table(&moment, &zone, colour);
     }
-    print(&table(&moment, &zone, colour))
+    let pools = pool_table(&pools::ask(context), moment.now, &zone);
+    if !text.is_empty() && !pools.is_empty() {
+        text.push('\n');
+    }
+    print(&(text + &pools))
 }
 
 /// Signs an account in again on this terminal; the result is for the person.
@@ -73,9 +79,10 @@ fn take_in(context: &Context) {
     }
 }
 
-fn json(source: &Source) -> Outcome {
-    let moment = source.look();
+fn json(context: &Context, source: &Source) -> Outcome {
+    let mut moment = source.look();
     warn(&moment);
+    moment.status.pools = Some(pools::ask(context));
     let text = serde_json::to_string_pretty(&moment.status).map_err(Failure::new)?;
     print(&format!("{text}\n"))
 }
@@ -87,8 +94,13 @@ fn full_screen(context: &Context, mut source: Source) -> Outcome {
     };
     let cwd = source.cwd().clone();
     let (sampling, pinning, login) = (context.clone(), context.clone(), context.clone());
+    let asking = context.clone();
     let services = Services {
-        look: Box::new(move || source.look_closely()),
+        look: Box::new(move || {
+            let mut moment = source.look_closely();
+            moment.status.pools = Some(pools::ask(&asking));
+            moment
+        }),
         refresh: Arc::new(move || refresh::sample_all(&sampling).map_err(|f| f.error)),
         pin: Arc::new(move |wish| pin(&pinning, &cwd, wish)),
         login: Box::new(move |id| sign_in(&login, id)),

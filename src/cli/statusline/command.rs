@@ -27,6 +27,7 @@ fn tee(context: &Context, wrap: Option<&str>) -> Outcome {
         config_dir: config_dir.as_deref().map(Path::new),
         claude_pid: pid.and_then(|v| v.to_str()?.parse().ok()),
         wrap: wrap.map(OsStr::new),
+        is_told: std::env::var_os(vars::CCP_STATUS_TOLD).is_some(),
         now: context.now,
     };
     let code = super::run(&surroundings, std::io::stdin(), std::io::stdout())

@@ -5,6 +5,7 @@
 pub mod advice;
 pub mod command;
 pub mod install;
+pub mod of_slot;
 mod wrapped;
 
 use crate::adapters::agent::identity;
@@ -44,6 +45,8 @@ pub struct Surroundings<'a> {
     pub claude_pid: Option<u32>,
     /// The person's own command.
     pub wrap: Option<&'a OsStr>,
+    /// The status line of a slot runs this one, and has reported already.
+    pub is_told: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -67,8 +70,10 @@ pub fn run(
         .config_dir
         .and_then(|dir| account_of(surroundings.home, dir));
     if let Some(account) = account {
-        // What could not be noted or handed in is handed in after the next turn.
-        let _ = report(surroundings, account, &said, &windows);
+        if !surroundings.is_told {
+            // What could not be noted or handed in is handed in after the next turn.
+            let _ = report(surroundings, account, &said, &windows);
+        }
         touch_lease(surroundings);
     }
     if let Some(command) = surroundings.wrap {
@@ -226,6 +231,7 @@ mod tests {
                 config_dir: Some(config_dir),
                 claude_pid: Some(std::process::id()),
                 wrap: wrap.map(OsStr::new),
+                is_told: false,
                 now: Timestamp::from_unix_ms(NOW),
             };
             run(&surroundings, input.as_bytes(), &mut output).expect("runs");

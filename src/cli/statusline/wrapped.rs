@@ -1,6 +1,7 @@
 //! The person's own status line command: the same input, a bound on its time, its output passed through.
 
 use crate::adapters::procs::children::{Signal, has_ended, signal_group, wait_readable};
+use crate::contract::vars;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -21,6 +22,7 @@ pub(super) fn run(command: &OsStr, input: &[u8], output: &mut impl Write) -> io:
     let mut child = Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
+        .env(vars::CCP_STATUS_TOLD, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .process_group(0)

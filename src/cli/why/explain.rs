@@ -10,6 +10,9 @@ use jiff::tz::TimeZone;
 use std::path::Path;
 use unicode_width::UnicodeWidthStr;
 
+/// The command of a pick that moved a session.
+const HANDOFF: &str = "handoff";
+
 /// Everything that an explanation needs.
 pub(super) struct Told<'a> {
     pub(super) record: &'a PickRecord,
@@ -26,11 +29,11 @@ pub(super) fn explain(told: &Told<'_>) -> String {
     let record = told.record;
     let at = Timestamp::from_unix_ms(record.at_ms);
     let mut text = format!(
-        "{} was picked {} ago ({}) by `ccp {}`\n",
+        "{} was picked {} ago ({}) {}\n",
         printable(&record.label),
         span(told.now.ms_since(at)),
         times::instant(at, told.now, told.zone),
-        printable(&record.command),
+        by_whom(record),
     );
     for (name, fact) in facts(told) {
         text.push_str(&format!("  {name:<8} {fact}\n"));
@@ -43,13 +46,23 @@ pub(super) fn explain(told: &Told<'_>) -> String {
     text
 }
 
+fn by_whom(record: &PickRecord) -> String {
+    match record.command.as_str() {
+        "pool" => "by a pool, for a slot".to_owned(),
+        HANDOFF => "by a pool, for a session whose account ran into its limit".to_owned(),
+        command => format!("by `ccp {}`", printable(command)),
+    }
+}
+
 fn facts(told: &Told<'_>) -> Vec<(&'static str, String)> {
     let record = told.record;
     let mut facts = vec![("because", reason(record))];
     if let Some(pin) = &record.pin {
         facts.push(("pin", pin_sentence(pin, record)));
     }
-    facts.push(("where", place(&record.cwd, told.user_home)));
+    if !matches!(record.command.as_str(), "pool" | HANDOFF) {
+        facts.push(("where", place(&record.cwd, told.user_home)));
+    }
     if let Some(model) = &record.model {
         facts.push(("model", printable(model)));
     }
@@ -74,6 +87,7 @@ pub(super) fn reason(record: &PickRecord) -> String {
         .filter(|a| a.tier == "available")
         .count();
     match record.reason.as_str() {
+        "forced" if record.command == HANDOFF => "it was the best place to go on".to_owned(),
         "forced" => "it was asked for by name".to_owned(),
         "pinned" => "this directory is pinned to it".to_owned(),
         "reused" => {

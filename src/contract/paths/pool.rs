@@ -108,6 +108,12 @@ impl PoolDir {
         self.0.join("daemon.lock")
     }
 
+    /// There after a person ended the pool, until its next daemon begins.
+    #[must_use]
+    pub fn ended(&self) -> PathBuf {
+        self.0.join("ended")
+    }
+
     /// What the daemon did.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -268,6 +268,13 @@ impl PoolError {
         Self::new(Code::NotLiveBuffer, text)
     }
 
+    /// A conversation that another process has open.
+    #[must_use]
+    pub fn open_elsewhere(pid: u32) -> Self {
+        let text = format!("session is open elsewhere (pid {pid})");
+        Self::new(Code::OpenElsewhere, text)
+    }
+
     /// `set` with nothing to set.
     #[must_use]
     pub fn nothing_to_set() -> Self {

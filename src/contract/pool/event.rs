@@ -94,6 +94,9 @@ pub struct Changes {
     /// What it waits for; null when it waits no more. An addition of ccp.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub waiting_for: Option<Option<String>>,
+    /// Until when it waits for an account with headroom; null when it waits no more. An addition of ccp.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub limited_until: Option<Option<String>>,
 }
 
 impl Changes {
@@ -108,6 +111,7 @@ impl Changes {
             ("metadata", self.metadata.is_some()),
             ("account", self.account.is_some()),
             ("waitingFor", self.waiting_for.is_some()),
+            ("limitedUntil", self.limited_until.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, changed)| changed.then_some(name))

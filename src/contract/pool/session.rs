@@ -25,6 +25,9 @@ pub struct Session {
     /// What it waits for a person to decide, while it does. An addition of ccp.
     #[serde(default)]
     pub waiting_for: Option<String>,
+    /// Until when it waits for an account with headroom, while it does: RFC 3339, UTC, whole seconds. An addition of ccp.
+    #[serde(default)]
+    pub limited_until: Option<String>,
     /// The sessions that name it as their parent, oldest first.
     #[serde(default)]
     pub children: Option<Vec<Session>>,
@@ -90,6 +93,8 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    limited_until: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     children: Option<&'a [Session]>,
     #[serde(flatten)]
     full: Option<&'a Full>,
@@ -107,6 +112,7 @@ impl Serialize for Session {
             pinned: (full || self.pinned).then_some(self.pinned),
             pending_input: pending.filter(|text| full || !text.is_empty()),
             waiting_for: self.waiting_for.as_deref(),
+            limited_until: self.limited_until.as_deref(),
             // A full session always has the field.
             children: children.or(full.then_some(&[])),
             full: self.full.as_ref(),

@@ -211,6 +211,7 @@ fn a_session_shows_what_was_asked_for() {
         pinned: false,
         pending_input: Some(String::new()),
         waiting_for: None,
+        limited_until: None,
         children: None,
         full: None,
     };

@@ -10,11 +10,13 @@
 
 mod frame;
 mod launch;
+mod limits;
 #[cfg(test)]
 mod tests;
 
 pub use frame::{Frames, Garbled, MAX_FRAME};
 pub use launch::{Ended, HostRecord, Launch, Process, Unread};
+pub use limits::LimitsSeen;
 
 use super::super::path_text;
 use serde::{Deserialize, Serialize};
@@ -98,6 +100,9 @@ pub enum ToHost {
     Hook {
         /// What was put into claude's environment by [`Launch::token`].
         token: String,
+        /// It says how something is, not what happened: the very same is not kept a second time in a row.
+        #[serde(default)]
+        is_state: bool,
         /// What claude gave the hook: JSON.
         #[serde(skip)]
         json: Vec<u8>,

@@ -1,10 +1,11 @@
 //! From the text of a `config.toml` to settings, or to everything that is wrong with it.
 
 use super::Settings;
-use super::keys::{self, KEYS, Key, Kind, TABLES, Value};
+use super::keys::{self, KEYS, Kind, TABLES, Value};
+use super::pools::{POOL_KEYS, check_pool};
 use std::fmt;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +77,15 @@ fn check_table(
     errors: &mut Vec<SettingsError>,
 ) {
     for (name, value) in entries {
+        if let ("pool", DeValue::Table(pool)) = (table, value.get_ref()) {
+            check_pool(name, pool, text, &mut settings.pools, errors);
+            continue;
+        }
         let outcome = match keys::find(table, name.get_ref()) {
             None => Err((name.span().start, unknown_key(table, name.get_ref()))),
-            Some(key) => check_value(key, value).map(|value| (key.store)(settings, value)),
+            Some(key) => {
+                check_value(&key.path(), key.kind, value).map(|value| (key.store)(settings, value))
+            }
         };
         if let Err((at, problem)) = outcome {
             errors.push(SettingsError {
@@ -90,48 +97,91 @@ fn check_table(
 }
 
 /// The value, or the byte offset of what is wrong with it and what that is.
-fn check_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, (usize, String)> {
+pub(super) fn check_value(
+    path: &str,
+    kind: Kind,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<Value, (usize, String)> {
     let at = value.span().start;
-    let expected = || format!("{} takes {}", key.path(), key.kind.expected());
+    let expected = || format!("{path} takes {}", kind.expected());
     let wrong_type = || {
         (
             at,
             format!("{}, not {}", expected(), article(value.get_ref())),
         )
     };
-    match (key.kind, value.get_ref()) {
+    match (kind, value.get_ref()) {
         (Kind::Word(words), DeValue::String(word)) => known_word(word, words)
             .map(Value::Text)
             .map_err(|near| (at, format!("{}, not \"{word}\"{near}", expected()))),
-        (Kind::Directory, DeValue::String(path)) if is_directory(path) => {
-            Ok(Value::Text(path.to_string()))
+        (Kind::Directory, DeValue::String(dir)) if is_directory(dir) => {
+            Ok(Value::Text(dir.to_string()))
         }
-        (Kind::Directory, DeValue::String(path)) => {
-            Err((at, format!("{}, not \"{path}\"", expected())))
+        (Kind::Directory, DeValue::String(dir)) => {
+            Err((at, format!("{}, not \"{dir}\"", expected())))
+        }
+        (Kind::Text, DeValue::String(text)) => Ok(Value::Text(text.to_string())),
+        (Kind::Count(least), DeValue::Integer(number)) => {
+            let count = u32::from_str_radix(number.as_str(), number.radix()).ok();
+            count
+                .filter(|count| *count >= least)
+                .map(|count| Value::Text(count.to_string()))
+                .ok_or_else(|| (at, format!("{}, not {number}", expected())))
         }
         (Kind::Words(words, least), DeValue::Array(items)) => {
-            let mut list: Vec<String> = Vec::new();
-            for item in items.iter() {
-                let at = item.span().start;
-                let DeValue::String(word) = item.get_ref() else {
-                    let found = article(item.get_ref());
-                    return Err((at, format!("{}, not {found}", expected())));
-                };
-                let word = known_word(word, words)
-                    .map_err(|near| (at, format!("{}, not \"{word}\"{near}", expected())))?;
-                if list.contains(&word) {
-                    return Err((at, format!("{} names \"{word}\" twice", key.path())));
-                }
-                list.push(word);
-            }
-            if list.len() < least {
-                return Err((at, format!("{} may not be empty", key.path())));
-            }
-            Ok(Value::List(list))
+            check_list((path, kind), at, items, least, |word| {
+                known_word(word, words)
+            })
+        }
+        (Kind::Names, DeValue::Array(items)) => {
+            let is_name = |name: &str| !name.trim().is_empty() && !name.contains('\0');
+            check_list((path, kind), at, items, 1, |name| {
+                is_name(name)
+                    .then(|| name.to_owned())
+                    .ok_or_else(String::new)
+            })
         }
         (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Text(flag.to_string())),
-        (Kind::Word(_) | Kind::Words(..) | Kind::Directory | Kind::Flag, _) => Err(wrong_type()),
+        (
+            Kind::Word(_)
+            | Kind::Words(..)
+            | Kind::Names
+            | Kind::Directory
+            | Kind::Flag
+            | Kind::Text
+            | Kind::Count(_),
+            _,
+        ) => Err(wrong_type()),
     }
+}
+
+/// A list of texts that are all as they should be, none twice, at least so many.
+fn check_list(
+    (path, kind): (&str, Kind),
+    at: usize,
+    items: &DeArray<'_>,
+    least: usize,
+    check: impl Fn(&str) -> Result<String, String>,
+) -> Result<Value, (usize, String)> {
+    let expected = || format!("{path} takes {}", kind.expected());
+    let mut list: Vec<String> = Vec::new();
+    for item in items.iter() {
+        let at = item.span().start;
+        let DeValue::String(word) = item.get_ref() else {
+            let found = article(item.get_ref());
+            return Err((at, format!("{}, not {found}", expected())));
+        };
+        let word =
+            check(word).map_err(|near| (at, format!("{}, not \"{word}\"{near}", expected())))?;
+        if list.contains(&word) {
+            return Err((at, format!("{path} names \"{word}\" twice")));
+        }
+        list.push(word);
+    }
+    if list.len() < least {
+        return Err((at, format!("{path} may not be empty")));
+    }
+    Ok(Value::List(list))
 }
 
 /// The word itself when it is known, else a remark that names the nearest one.
@@ -155,6 +205,9 @@ fn is_table(name: &str) -> bool {
 }
 
 fn unknown_key(table: &str, name: &str) -> String {
+    if table == "pool" && POOL_KEYS.iter().any(|k| k.name == name) {
+        return format!("unknown key pool.{name}: did you mean {name}, below [pool.default]?");
+    }
     let here = KEYS.iter().filter(|k| k.table == table).map(|k| k.name);
     if let Some(near) = nearest(name, here.clone()) {
         return format!("unknown key {table}.{name}: did you mean {table}.{near}?");
@@ -199,7 +252,7 @@ fn article(value: &DeValue<'_>) -> &'static str {
 }
 
 /// The line, from 1, of a byte offset.
-fn line_of(text: &str, offset: usize) -> usize {
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
     1 + before.iter().filter(|b| **b == b'\n').count()
 }

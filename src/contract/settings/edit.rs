@@ -3,6 +3,7 @@
 use super::check;
 use super::check::{SettingsError, nearest};
 use super::keys::{self, KEYS, Kind};
+use super::pools::POOL_KEYS;
 use std::fmt;
 use toml::de::{DeTable, DeValue};
 
@@ -52,7 +53,12 @@ pub fn set(text: &str, path: &str, value: &str) -> Result<String, EditError> {
     let key = path
         .split_once('.')
         .and_then(|(table, name)| keys::find(table, name))
-        .ok_or_else(|| unknown(path))?;
+        .ok_or_else(|| match is_of_a_pool(path) {
+            true => EditError::NoPlace {
+                path: path.to_owned(),
+            },
+            false => unknown(path),
+        })?;
     if let Some(error) = check::parse(text).err().and_then(first) {
         return Err(EditError::File(error));
     }
@@ -80,6 +86,14 @@ fn first(errors: Vec<SettingsError>) -> Option<SettingsError> {
     errors.into_iter().next()
 }
 
+/// Whether it is a key of a `[pool.NAME]`.
+fn is_of_a_pool(path: &str) -> bool {
+    let of = path
+        .strip_prefix("pool.")
+        .and_then(|path| path.rsplit_once('.'));
+    of.is_some_and(|(_, name)| POOL_KEYS.iter().any(|key| key.name == name))
+}
+
 fn unknown(path: &str) -> EditError {
     let paths: Vec<String> = KEYS.iter().map(keys::Key::path).collect();
     let near = nearest(path, paths.iter().map(String::as_str))
@@ -95,15 +109,23 @@ fn unknown(path: &str) -> EditError {
 fn write_value(kind: Kind, value: &str) -> String {
     let value = value.trim();
     match kind {
-        Kind::Word(_) | Kind::Directory if value.starts_with(['"', '\'']) => value.to_owned(),
-        Kind::Word(_) | Kind::Directory => quote(value),
+        Kind::Word(_) | Kind::Directory | Kind::Text if value.starts_with(['"', '\'']) => {
+            value.to_owned()
+        }
+        Kind::Word(_) | Kind::Directory | Kind::Text => quote(value),
         // Anything that is neither is quoted, so that it is refused as a value and not as a line of the file.
         Kind::Flag if matches!(value, "true" | "false") => value.to_owned(),
-        Kind::Flag => quote(value),
-        Kind::Words(..) if value.starts_with('[') => value.to_owned(),
-        Kind::Words(..) => {
+        Kind::Count(_) if value.parse::<i64>().is_ok() => value.to_owned(),
+        Kind::Flag | Kind::Count(_) => quote(value),
+        Kind::Words(..) | Kind::Names if value.starts_with('[') => value.to_owned(),
+        Kind::Words(..) | Kind::Names => {
+            // A name may have blanks, a word has none.
+            let between: &[char] = match kind {
+                Kind::Names => &[','],
+                _ => &[',', ' '],
+            };
             let words = value
-                .split([',', ' '])
+                .split(between)
                 .map(|w| w.trim().trim_matches('"'))
                 .filter(|w| !w.is_empty());
             let words: Vec<String> = words.map(quote).collect();
@@ -113,7 +135,7 @@ fn write_value(kind: Kind, value: &str) -> String {
 }
 
 /// A basic string of TOML; control characters as it wants them.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
@@ -154,9 +176,7 @@ fn splice(text: &str, table: &str, name: &str, written: &str) -> Option<String> 
         let newline = if before.ends_with('\n') { "" } else { "\n" };
         return Some(format!("{before}{newline}{line}{}", &text[at..]));
     }
-    if content.is_some() {
-        return None;
-    }
+    // Where the table cannot be written a second time, the text is none afterwards.
     let newline = if text.is_empty() || text.ends_with('\n') {
         ""
     } else {

@@ -1,7 +1,7 @@
 //! Every key of `config.toml`: where it stands, what it takes, what it is when absent, what it is for. A new key is a
 //! row here and a field of [`Settings`].
 
-use super::{Flow, Provider, Renew, Settings};
+use super::{Flow, Handoff, Provider, Renew, Settings};
 use crate::contract::vars;
 use crate::core::usage::Source;
 
@@ -33,26 +33,36 @@ pub enum Kind {
     Directory,
     /// True or false.
     Flag,
+    /// Any text.
+    Text,
+    /// A whole number, at least this.
+    Count(u32),
+    /// A list of names, none empty, none twice, at least one.
+    Names,
 }
 
 /// A value that its key accepts.
 #[derive(Debug)]
 pub enum Value {
-    /// Of [`Kind::Word`], [`Kind::Directory`] and [`Kind::Flag`].
+    /// Of all kinds but lists, as it would be written, without quotes.
     Text(String),
-    /// Of [`Kind::Words`].
+    /// Of [`Kind::Words`] and [`Kind::Names`].
     List(Vec<String>),
 }
 
 impl Value {
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         match self {
             Self::Text(text) => text,
             Self::List(list) => list.join(" "),
         }
     }
 
-    fn list(self) -> Vec<String> {
+    pub(super) fn count(self) -> Option<u32> {
+        self.text().parse().ok()
+    }
+
+    pub(super) fn list(self) -> Vec<String> {
         match self {
             Self::Text(text) => vec![text],
             Self::List(list) => list,
@@ -69,6 +79,7 @@ pub const TABLES: &[(&str, &str)] = &[
         "How every account presents your own Claude Code configuration.",
     ),
     ("daemon", "What keeps the accounts fresh in the background."),
+    ("pool", "The pools of warm sessions."),
     ("env", "The environment that a launch hands to claude."),
 ];
 
@@ -156,6 +167,28 @@ pub const KEYS: &[Key] = &[
         store: |s, v| s.autostart = v.text() == "true",
     },
     Key {
+        table: "pool",
+        name: "handoff",
+        kind: Kind::Word(Handoff::WORDS),
+        default: r#""auto""#,
+        explanation: &[
+            "Whether a session that met its plan's limit goes on under another account.",
+            "auto: when the reset is far away and another account has plenty left. always: when another has any. never: it waits.",
+        ],
+        store: |s, v| s.pools.handoff = Handoff::of_word(&v.text()),
+    },
+    Key {
+        table: "pool",
+        name: "allow_extra_usage",
+        kind: Kind::Flag,
+        default: "false",
+        explanation: &[
+            "true: where no account has anything left, sessions may go on with what is billed besides the plan.",
+            "false: nothing is billed; they wait for the first reset.",
+        ],
+        store: |s, v| s.pools.allow_extra_usage = v.text() == "true",
+    },
+    Key {
         table: "env",
         name: "keep",
         kind: Kind::Words(vars::OVERRIDES, 0),
@@ -191,6 +224,9 @@ impl Kind {
             Self::Word(words) => format!("one of {}", quoted(words)),
             Self::Words(words, _) => format!("a list of {}", quoted(words)),
             Self::Flag => "true or false".to_owned(),
+            Self::Text => "a text".to_owned(),
+            Self::Count(least) => format!("a whole number from {least} on"),
+            Self::Names => "a list of texts".to_owned(),
             Self::Directory => "a directory, absolute or starting with \"~/\"".to_owned(),
         }
     }

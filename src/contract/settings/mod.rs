@@ -4,10 +4,12 @@
 mod check;
 mod edit;
 pub mod keys;
+pub mod pools;
 mod text;
 
 pub use check::SettingsError;
 pub use edit::{EditError, set};
+pub use pools::{Handoff, PoolSettings, PoolTable, Pools};
 pub use text::{commented_default, help};
 
 use super::paths::Base;
@@ -29,6 +31,8 @@ pub struct Settings {
     pub base: String,
     /// `[daemon] autostart`: whether launches and commands start a daemon in the background.
     pub autostart: bool,
+    /// `[pool]` and `[pool.NAME]`: the session pools.
+    pub pools: Pools,
     /// `[env] keep`: override variables that are left alone at launch.
     pub keep_env: Vec<String>,
 }
@@ -67,6 +71,7 @@ impl Default for Settings {
             flow: Flow::OneWay,
             base: "~/.claude".to_owned(),
             autostart: true,
+            pools: Pools::default(),
             keep_env: Vec::new(),
         }
     }
@@ -78,6 +83,12 @@ impl Settings {
         check::parse(text)
     }
 
+    /// What counts for the session pool of this name: its own table, then `[pool]`, then the defaults.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> PoolSettings {
+        self.pools.of(name)
+    }
+
     /// The base that accounts present, for the person whose home directory this is.
     #[must_use]
     pub fn base(&self, user_home: &Path) -> Base {
@@ -86,7 +97,8 @@ impl Settings {
 }
 
 /// Replaces a leading `~` and drops trailing slashes; resolves nothing.
-fn expand(path: &str, user_home: &Path) -> PathBuf {
+#[must_use]
+pub fn expand(path: &str, user_home: &Path) -> PathBuf {
     let full = match path.strip_prefix('~') {
         Some(rest) => user_home.join(rest.trim_start_matches('/')),
         None => PathBuf::from(path),

@@ -38,6 +38,7 @@ fn every_key_is_read() {
             flow: Flow::TwoWay,
             base: "~/work/".into(),
             autostart: false,
+            pools: Pools::default(),
             keep_env: vec!["ANTHROPIC_API_KEY".into()],
         }
     );
@@ -110,7 +111,7 @@ fn problems_name_the_key_the_line_and_what_is_meant() {
         ),
         (
             "[something]\n",
-            "line 1: unknown table something: there are [usage], [login], [overlay], [daemon], [env]",
+            "line 1: unknown table something: there are [usage], [login], [overlay], [daemon], [pool], [env]",
         ),
         (
             "[env]\nquite_different = 1",

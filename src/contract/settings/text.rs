@@ -1,6 +1,7 @@
 //! The texts about settings: what `ccp help config` prints, and the file a new home starts with.
 
 use super::keys::{KEYS, TABLES};
+use super::pools::{ABOUT, POOL_KEYS};
 use std::fmt::Write as _;
 
 /// Every key with what it takes, its default and its explanation.
@@ -17,6 +18,9 @@ pub fn help() -> String {
             }
         }
         text.push('\n');
+        if *table == "pool" {
+            help_pools(&mut text);
+        }
     }
     text
 }
@@ -36,6 +40,36 @@ pub fn commented_default() -> String {
             }
             let _ = writeln!(text, "# {} = {}", key.name, key.default);
         }
+        if *table == "pool" {
+            comment_pools(&mut text);
+        }
     }
     text
+}
+
+fn help_pools(text: &mut String) {
+    let _ = writeln!(text, "[pool.NAME]  {}", ABOUT.join("\n  "));
+    for key in POOL_KEYS {
+        let _ = writeln!(text, "\n  {} = {}", key.name, key.example);
+        let _ = writeln!(text, "      Takes {}.", key.kind.expected());
+        for line in key.explanation {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    text.push('\n');
+}
+
+/// A table that is there counts, so that its header is a comment too.
+fn comment_pools(text: &mut String) {
+    text.push('\n');
+    for line in ABOUT {
+        let _ = writeln!(text, "# {line}");
+    }
+    let _ = writeln!(text, "# [pool.default]");
+    for key in POOL_KEYS {
+        for line in key.explanation {
+            let _ = writeln!(text, "# # {line}");
+        }
+        let _ = writeln!(text, "# {} = {}", key.name, key.example);
+    }
 }

@@ -99,7 +99,7 @@ pub enum ProbeOutcome {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The roster as the database has it. Sent once at the start, and again whenever the database was changed behind
-    /// the machine's back: accounts that are not in it leave the roster.
+    /// the machine's back, by a session's report above all: accounts that are not in it leave the roster.
     Loaded {
         /// Every account.
         accounts: Vec<KnownAccount>,
@@ -163,13 +163,6 @@ pub enum Event {
         account: AccountId,
         /// What claude says.
         verdict: LoginVerdict,
-    },
-    /// A session reported numbers by itself.
-    LiveSample {
-        /// Of which account.
-        account: AccountId,
-        /// The numbers.
-        sample: Sample,
     },
     /// A session was refused by the plan limit, or serves again.
     LimitReported {

@@ -6,7 +6,7 @@
 //! in order, and claude's word about the login where that is in doubt. Inquiries that follow each other closely are a
 //! *sweep*.
 
-use super::action::{Action, Fact, Refreshed, Reply};
+use super::action::{Action, Refreshed, Reply};
 use super::backoff::Backoff;
 use super::event::{Event, KnownAccount, Ticket, Which};
 use super::inquiry::{Inquiry, Sweep};
@@ -19,7 +19,7 @@ use super::schedule::{self, Rhythm};
 use super::tracked::Tracked;
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
-use crate::core::usage::{Acceptance, Sample, Source};
+use crate::core::usage::{Sample, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -137,9 +137,6 @@ impl Machine {
             Event::LoginChecked { account, verdict } => {
                 self.login_checked(account, verdict, now, actions);
             }
-            Event::LiveSample { account, sample } => {
-                self.reported(account, &sample, now, actions);
-            }
             Event::LimitReported {
                 account,
                 until,
@@ -190,25 +187,32 @@ impl Machine {
             self.remove(account, now);
         }
         for known in known {
-            match self.accounts.get_mut(&known.id) {
-                Some(tracked) => tracked.reload(known, now),
-                None => {
-                    self.accounts.insert(known.id, Tracked::new(known, now));
-                }
-            }
+            self.take_over(known, now);
         }
         self.changed(now);
     }
 
     fn add(&mut self, known: KnownAccount, now: Timestamp) {
-        let id = known.id;
-        match self.accounts.get_mut(&id) {
-            Some(tracked) => tracked.reload(known, now),
-            None => {
-                self.accounts.insert(id, Tracked::new(known, now));
-            }
-        }
+        self.take_over(known, now);
         self.changed(now);
+    }
+
+    /// Takes over what is known of an account. Numbers that a session reported are in it: they put off the next question,
+    /// and are work.
+    fn take_over(&mut self, known: KnownAccount, now: Timestamp) {
+        let is_report = |sample: &&Sample| self.takes_reports && sample.source == Source::Live;
+        let report = known.held.as_ref().filter(is_report);
+        let reported_at = report.map(|sample| sample.measured_at.min(now));
+        let id = known.id;
+        if let Some(tracked) = self.accounts.get_mut(&id) {
+            tracked.reload(known, now);
+        } else {
+            self.accounts.insert(id, Tracked::new(known, now));
+        }
+        if let (Some(tracked), Some(at)) = (self.accounts.get_mut(&id), reported_at) {
+            tracked.heard(at);
+            self.pause.heard(at);
+        }
     }
 
     fn remove(&mut self, account: AccountId, now: Timestamp) {
@@ -247,41 +251,10 @@ impl Machine {
     fn count_sessions(&mut self, account: AccountId, now: Timestamp, new: impl Fn(u32) -> u32) {
         if let Some(tracked) = self.accounts.get_mut(&account) {
             let before = tracked.sessions;
-            tracked.sessions = new(before);
+            tracked.count(new(before));
             if before != tracked.sessions {
                 self.changed(now);
             }
-        }
-    }
-
-    fn reported(
-        &mut self,
-        account: AccountId,
-        sample: &Sample,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        if !self.takes_reports {
-            return;
-        }
-        let Some(tracked) = self.accounts.get_mut(&account) else {
-            return;
-        };
-        match tracked.offer(sample, now) {
-            Acceptance::Accepted => {
-                self.pause.worked(now);
-                tracked.reported_at = tracked.reported_at.max(Some(sample.measured_at.min(now)));
-                actions.push(Action::Keep {
-                    account,
-                    sample: sample.clone(),
-                });
-                self.changed(now);
-            }
-            why @ Acceptance::Shrunk => {
-                actions.push(Action::Log(Fact::SampleRefused { account, why }));
-            }
-            // Each of several sessions reports, and some are late.
-            Acceptance::Unchanged | Acceptance::Older => {}
         }
     }
 
@@ -408,7 +381,7 @@ impl Machine {
         let mut news = false;
         let asking = self.inquiry.as_ref().map(|inquiry| inquiry.account);
         for tracked in self.accounts.values_mut() {
-            let every = schedule::cadence(self.rhythm, tracked.sessions > 0);
+            let every = schedule::cadence(self.rhythm, tracked.is_busy());
             let told = tracked.told_cadence;
             let fresh = tracked.asked_at.max(tracked.reported_at);
             let slower = told.is_none_or(|told| every > told) && every == schedule::IDLE;

@@ -22,7 +22,7 @@ impl Machine {
         let Some(tracked) = self.accounts.get_mut(&account) else {
             return;
         };
-        match tracked.offer(sample, now) {
+        match tracked.asked(sample, now) {
             Acceptance::Accepted => {
                 actions.push(Action::Keep {
                     account,

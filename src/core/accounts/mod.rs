@@ -17,6 +17,8 @@ mod jump;
 pub mod label;
 pub mod lease;
 #[cfg(feature = "full")]
+pub mod live;
+#[cfg(feature = "full")]
 pub mod login;
 #[cfg(feature = "full")]
 pub mod machine;

@@ -34,9 +34,14 @@ impl Pause {
         self.over_by = None;
     }
 
-    /// Somebody launched a session, or a session reported or ended.
+    /// Somebody launched a session, or a session ended.
     pub const fn worked(&mut self, now: Timestamp) {
         self.worked_at = Some(now);
+    }
+
+    /// A session reported at this instant.
+    pub fn heard(&mut self, at: Timestamp) {
+        self.worked_at = self.worked_at.max(Some(at));
     }
 
     /// Battery saver was switched.

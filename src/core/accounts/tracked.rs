@@ -6,12 +6,14 @@ use super::login::Login;
 use super::schedule::Standing;
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
-use crate::core::usage::{Acceptance, Sample, accept, carry_over};
+use crate::core::usage::{Acceptance, Sample, Window, accept, carry_over};
 use std::time::Duration;
 
 /// A sample measured later than this after now was measured before the clock was set back: it must not stand in the way
 /// of every later one.
 const CLOCK_SLACK: Duration = Duration::from_secs(300);
+/// Less than this more is no more use.
+const ROUNDING: f64 = 1.0;
 
 /// What is known of an account, and what is wanted of it.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Tracked {
     pub(super) asked_at: Option<Timestamp>,
     /// When a session of it reported last.
     pub(super) reported_at: Option<Timestamp>,
+    /// Its sessions report what they use, and the last question found no more than that: they do nothing now.
+    pub(super) rests: bool,
     pub(super) limited_until: Option<Timestamp>,
     /// When the last report about a limit was made.
     pub(super) limit_reported_at: Option<Timestamp>,
@@ -49,6 +53,7 @@ impl Tracked {
             held: known.held,
             asked_at: known.probed_at.map(|at| at.min(now)),
             reported_at: None,
+            rests: false,
             limited_until: known.limited_until,
             limit_reported_at: None,
             login: Login::restored(known.needs_login, known.logged_out_at, now),
@@ -63,7 +68,7 @@ impl Tracked {
     /// Takes over what the database has newer; what was learnt since stays.
     pub(super) fn reload(&mut self, known: KnownAccount, now: Timestamp) {
         self.signed_in = known.signed_in;
-        self.sessions = known.sessions;
+        self.count(known.sessions);
         self.limited_until = known.limited_until;
         self.asked_at = self.asked_at.max(known.probed_at.map(|at| at.min(now)));
         let newer = |new: &Sample| {
@@ -81,7 +86,7 @@ impl Tracked {
     pub(super) fn standing(&self) -> Standing<'_> {
         Standing {
             id: self.id,
-            busy: self.sessions > 0,
+            busy: self.is_busy(),
             asked_at: self.asked_at,
             reported_at: self.reported_at,
             held: self.held.as_ref(),
@@ -89,8 +94,37 @@ impl Tracked {
         }
     }
 
+    /// Its sessions may be using it.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.sessions > 0 && !self.rests
+    }
+
+    /// So many sessions run now. A new one may be of the kind that does not report.
+    pub(super) const fn count(&mut self, sessions: u32) {
+        if sessions > self.sessions {
+            self.rests = false;
+        }
+        self.sessions = sessions;
+    }
+
+    /// A session of it reported.
+    pub(super) fn heard(&mut self, at: Timestamp) {
+        if self.reported_at < Some(at) {
+            self.reported_at = Some(at);
+            self.rests = false;
+        }
+    }
+
+    /// It was asked, and these are its numbers.
+    pub(super) fn asked(&mut self, sample: &Sample, now: Timestamp) -> Acceptance {
+        let held = self.held.as_ref();
+        let found_nothing = held.is_some_and(|held| !shows_more_use(held, sample));
+        self.rests = found_nothing && self.reported_at.is_some();
+        self.offer(sample, now)
+    }
+
     /// Judges a sample, and holds it when it is good. Somebody's clock may be ahead: measured now at the latest.
-    pub(super) fn offer(&mut self, sample: &Sample, now: Timestamp) -> Acceptance {
+    fn offer(&mut self, sample: &Sample, now: Timestamp) -> Acceptance {
         let mut new = sample.clone();
         new.measured_at = new.measured_at.min(now);
         let latest = now.plus(CLOCK_SLACK);
@@ -122,4 +156,11 @@ impl Tracked {
         self.login.rewind(now);
         self.quiet.rewind(now);
     }
+}
+
+/// Whether a window is used more than it was. Sources round differently.
+fn shows_more_use(held: &Sample, new: &Sample) -> bool {
+    let before = |window: &Window| held.window(&window.kind).map(|w| w.used.percent());
+    let mut windows = new.windows.iter();
+    windows.any(|w| before(w).is_some_and(|before| w.used.percent() > before + ROUNDING))
 }

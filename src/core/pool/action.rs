@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::status::Status;
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -195,6 +196,22 @@ pub enum Fact {
         /// Until when the plan refuses, where it does.
         until: Option<Timestamp>,
     },
+    /// A session goes on under another account.
+    HandedOver {
+        /// Which.
+        session: SessionId,
+        /// The one that was refused.
+        from: Option<AccountId>,
+        /// The one that is not.
+        to: AccountId,
+    },
+    /// A session waits for its account, or for any.
+    Limited {
+        /// Which.
+        session: SessionId,
+        /// Until when.
+        until: Timestamp,
+    },
     /// A dialog stands in the way.
     Stuck {
         /// In which process.
@@ -216,6 +233,8 @@ pub enum ReplaceReason {
     Outdated,
     /// A session needs another directory or account.
     OtherPlace,
+    /// Its account is refused by the plan, or another one is better.
+    AccountLeft,
     /// Its permission mode or model is not the pool's.
     Changed,
     /// It did not do what was typed.
@@ -303,6 +322,24 @@ pub enum Action {
         delivery: Delivery,
         /// The prompt.
         text: Arc<str>,
+    },
+    /// Find out where a session may go on whose account the plan refuses, and come back with
+    /// [`super::event::Event::Chosen`].
+    Choose {
+        /// Whose.
+        session: SessionId,
+        /// The account that it is on.
+        account: AccountId,
+        /// Until when that one is refused.
+        until: Timestamp,
+        /// A turn of its was refused; else its prompt has not been typed.
+        failed: bool,
+        /// A client asked for this very account.
+        fixed: bool,
+        /// When it was moved last.
+        moved_at: Option<Timestamp>,
+        /// What slots were refused, which nobody else may know yet.
+        refused: BTreeMap<AccountId, Timestamp>,
     },
     /// Nobody may be attached to this process any more: its session left.
     CloseAttach {

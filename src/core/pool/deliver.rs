@@ -302,6 +302,8 @@ impl Machine {
     pub(super) fn drop_prompt(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.prompt = None;
+            session.limited = None;
+            session.goes_on_anyway = false;
             session.record.order = None;
         }
         self.mark_prompt(id);
@@ -319,6 +321,7 @@ impl Machine {
         session.load_failures = 0;
         session.for_pin = false;
         session.checking = None;
+        session.goes_on_anyway = false;
         self.mark_prompt(id);
         if let Some(delivery) = delivery {
             self.log(Fact::PromptTaken {
@@ -354,12 +357,16 @@ impl Machine {
                 .outstanding
                 .filter(|o| Some(o.number) != ours.as_ref().map(|o| o.delivery.number));
         }
+        let kept = self.sessions.get(&id).and_then(|s| s.prompt.clone());
         self.take_prompt(id);
+        self.keep(id, kept);
         let running = Running {
             since,
             prompt,
             ours,
             doubt: None,
+            judged_since: None,
+            judge_at: now,
             look_at: now.plus(FIRST_LOOK),
         };
         self.set_turn(slot_id, Turn::Running(running));
@@ -377,7 +384,8 @@ impl Machine {
             .map(|s| &s.state);
         if let (Some(slot), Some(State::Hosting(_, Turn::Running(running)))) = (slot, state) {
             let asked = running.ours.as_ref().map(|o| o.delivery) == Some(delivery);
-            if asked && running.doubt.is_some() {
+            let is_refused = matches!(found, InTranscript::Refused { .. });
+            if asked && (running.doubt.is_some() || is_refused) {
                 self.doubt_answered(slot, found);
             }
             return;
@@ -403,12 +411,22 @@ impl Machine {
                 self.acknowledge(slot, id, None);
                 self.end_turn(slot, self.now);
             }
+            InTranscript::Refused { .. } => {
+                self.acknowledge(slot, id, None);
+                self.doubt_answered(slot, found);
+            }
         }
     }
 
     /// The transcript of a process that is gone has the last word on its prompt.
     fn checked_dead(&mut self, id: SessionId, found: InTranscript, if_absent: IfAbsent) {
+        let prompt = self.sessions.get(&id).and_then(|s| s.prompt.clone());
+        let taken = prompt.as_ref().is_some_and(|prompt| prompt.taken);
         match (found, if_absent) {
+            (InTranscript::Absent, IfAbsent::Redeliver) if taken => {
+                self.take_prompt(id);
+                self.die(id);
+            }
             (InTranscript::Absent, IfAbsent::Redeliver) => self.redeliver(id),
             (InTranscript::Absent, IfAbsent::Fail(why)) => {
                 self.lay_to_rest(id, Rest::Failed(why));
@@ -417,7 +435,13 @@ impl Machine {
                 self.take_prompt(id);
                 self.die(id);
             }
-            (InTranscript::Answered, _) => self.take_prompt(id),
+            (InTranscript::Refused { followed, .. }, _) if self.has_accounts() => {
+                self.take_prompt(id);
+                if let Some(prompt) = prompt {
+                    self.refused_dead(id, &prompt.text, followed);
+                }
+            }
+            (InTranscript::Answered | InTranscript::Refused { .. }, _) => self.take_prompt(id),
         }
     }
 

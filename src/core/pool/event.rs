@@ -9,6 +9,7 @@ use super::record::{PromptRecord, SessionRecord};
 use super::status::{Beginning, Disposition, Readiness};
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub struct Known {
     pub size: u32,
     /// The rest of what it names.
     pub settings: Settings,
+    /// How the accounts stand; none where there are none.
+    pub standing: Option<Standing>,
     /// Every session's row.
     pub sessions: Vec<SessionRecord>,
     /// Every prompt's row.
@@ -222,6 +225,42 @@ pub enum InTranscript {
     },
     /// It is there, and its turn has ended.
     Answered,
+    /// It is there, and the plan's limit ended its turn.
+    Refused {
+        /// Something, text or tool use, followed it.
+        followed: bool,
+        /// Until when the plan refuses, where that was said.
+        until: Option<Timestamp>,
+    },
+}
+
+/// How the accounts stand, as far as it matters to slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Those that the plan refuses: until when.
+    pub refused: BTreeMap<AccountId, Timestamp>,
+    /// Those that a slot which nobody uses had better leave for another.
+    pub outgrown: BTreeSet<AccountId>,
+    /// Some account can serve.
+    pub is_open: bool,
+}
+/// What a session of a refused account is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Go on under this account.
+    Move {
+        /// Which.
+        to: AccountId,
+    },
+    /// Wait.
+    Wait {
+        /// Until then at most.
+        until: Timestamp,
+        /// Any account will do that can serve before: there is none now.
+        anywhere: bool,
+    },
+    /// Go on as it is: a refused turn is over, a prompt is typed all the same.
+    Stay,
 }
 
 /// How a turn failed (`error` of the hook `StopFailure`).
@@ -414,6 +453,15 @@ pub enum Event {
         delivery: super::record::Delivery,
         /// What it says.
         found: InTranscript,
+    },
+    /// The accounts stand otherwise than before. Never comes where there are none: then nothing is handed over.
+    Accounts(Standing),
+    /// The answer to [`super::action::Action::Choose`].
+    Chosen {
+        /// Whose.
+        session: SessionId,
+        /// What it is to do.
+        choice: Choice,
     },
     /// The daemon is being replaced or ended, and the slots are to live on: waiting clients are answered, nothing new is
     /// begun.

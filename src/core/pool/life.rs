@@ -9,7 +9,7 @@ use super::prompt_text::is_part;
 use super::record::{Delivery, PromptRecord, Rest, Seat};
 use super::refusal::Refusal;
 use super::session::{IfAbsent, Session};
-use super::slot::{Launch, Process, Running, Slot, State, Submission, Turn};
+use super::slot::{Launch, Ours, Process, Running, Slot, State, Submission, Turn};
 use super::status::{Readiness, Status};
 use super::{archive, process, turn};
 use crate::core::time::Timestamp;
@@ -27,6 +27,9 @@ impl Machine {
         self.size = known.size.clamp(1, MAX_SIZE);
         self.settings = known.settings;
         self.baseline = known.baseline;
+        if let Some(standing) = known.standing {
+            self.accounts_changed(standing);
+        }
         let mut prompts: BTreeMap<SessionId, PromptRecord> =
             known.prompts.into_iter().map(|p| (p.session, p)).collect();
         let seen = known.hosts.iter().map(|host| host.place.generation.0);
@@ -142,6 +145,9 @@ impl Machine {
         if let Some(Seat { loaded, .. }) = &mut record.seat {
             *loaded = true;
         }
+        if session.prompt.as_ref().is_some_and(|prompt| prompt.taken) {
+            session.kept = session.prompt.take();
+        }
         if session.prompt.is_none() {
             record.order = None;
         }
@@ -163,11 +169,14 @@ impl Machine {
                 Turn::Delivering(adopted_delivery(delivery, accepted_at, done, now))
             }
             Some((None, _)) => Turn::quiet(),
+            None if session.kept.is_some() => Turn::Running(adopted_turn(session, now)),
             None if process.is_engaged() => Turn::Running(Running {
                 since: process.registry.since,
                 prompt: None,
                 ours: None,
                 doubt: None,
+                judged_since: None,
+                judge_at: now,
                 look_at: now.plus(turn::BELIEVED),
             }),
             // A prompt that was taken a moment ago may not show in the registry yet.
@@ -276,6 +285,13 @@ impl Machine {
             // What became of it is in the transcript, for whoever starts next.
             session.checking = Some(IfAbsent::Redeliver);
         }
+        if let State::Hosting(session, Turn::Choosing(choosing)) = &slot.state {
+            let (session, text) = (*session, choosing.text.clone());
+            self.owe_again(session, text);
+        }
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
         let session = slot.session();
         let ending = matches!(slot.state, State::Ending { .. });
         if slot.process.is_none() {
@@ -334,6 +350,27 @@ fn adopted_delivery(
         submission.typed_at = Some(now);
     }
     submission
+}
+
+/// A turn that a daemon before this one saw begin.
+fn adopted_turn(session: &Session, now: Timestamp) -> Running {
+    let kept = session.kept.as_ref();
+    let ours = kept.and_then(|prompt| {
+        Some(Ours {
+            delivery: prompt.delivery?,
+            text: prompt.text.clone(),
+            conversations: prompt.conversations.clone(),
+        })
+    });
+    Running {
+        since: kept.map_or(now, |prompt| prompt.accepted_at),
+        prompt: None,
+        ours,
+        doubt: None,
+        judged_since: None,
+        judge_at: now,
+        look_at: now.plus(turn::BELIEVED),
+    }
 }
 
 fn check_size(size: i64) -> Result<u32, Refusal> {

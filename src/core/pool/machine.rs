@@ -8,6 +8,7 @@
 use super::action::{Action, Fact};
 use super::book::Book;
 use super::event::{Event, Request, Settings};
+use super::handoff::Accounts;
 use super::id::{Build, SessionId, SlotId, Ticket};
 use super::query::Children;
 use super::refusal::Refusal;
@@ -72,6 +73,8 @@ pub struct Machine {
     pub(super) alarms: BTreeSet<(Timestamp, SessionId)>,
     /// A session became idle: keepFresh is looked at.
     pub(super) check_fresh: bool,
+    /// How the accounts stand.
+    pub(super) accounts: Accounts,
     /// Sessions that watchers may have to be told about.
     pub(super) touched: BTreeSet<SessionId>,
     wake: Option<Timestamp>,
@@ -111,6 +114,7 @@ impl Machine {
             queue: BTreeSet::new(),
             alarms: BTreeSet::new(),
             check_fresh: false,
+            accounts: Accounts::default(),
             touched: BTreeSet::new(),
             wake: None,
             now: Timestamp::default(),
@@ -193,6 +197,8 @@ impl Machine {
                 delivery,
                 found,
             } => self.transcript_checked(session, delivery, found),
+            Event::Accounts(standing) => self.accounts_changed(standing),
+            Event::Chosen { session, choice } => self.chosen(session, &choice),
             Event::Leaving => self.leave(),
             Event::Tick => {}
         }

@@ -9,6 +9,7 @@ mod book;
 mod deliver;
 pub mod event;
 mod half_typed;
+pub mod handoff;
 pub mod id;
 mod life;
 pub mod machine;

@@ -4,6 +4,7 @@ use super::id::SessionId;
 use super::record::Metadata;
 use super::status::Status;
 use crate::core::account::AccountId;
+use crate::core::time::Timestamp;
 use std::path::PathBuf;
 
 /// One field of a session that has another value now.
@@ -23,6 +24,8 @@ pub enum Update {
     Account(Option<AccountId>),
     /// What it waits for a person for; none when it no longer does.
     WaitingFor(Option<String>),
+    /// Until when it waits for an account that the plan does not refuse; none when it no longer does.
+    LimitedUntil(Option<Timestamp>),
 }
 
 /// Something that befell the whole pool.
@@ -40,6 +43,17 @@ pub enum PoolNews {
     },
     /// It is being ended.
     Destroy,
+    /// A session goes on under another account, or waits for one.
+    Handoff {
+        /// Which.
+        session: SessionId,
+        /// The one that the plan refuses.
+        from: Option<AccountId>,
+        /// The other one; none: it waits, until then.
+        to: Option<AccountId>,
+        /// Until when it waits at most.
+        until: Option<Timestamp>,
+    },
 }
 
 /// What watchers are told.

@@ -57,7 +57,7 @@ impl Machine {
                 changes.push(Change::Session(Box::new(session.record.clone())));
             }
             if dirty.prompt {
-                changes.push(match &session.prompt {
+                changes.push(match session.prompt.as_ref().or(session.kept.as_ref()) {
                     Some(prompt) => Change::Prompt(prompt.clone()),
                     None => Change::NoPrompt(id),
                 });
@@ -174,6 +174,8 @@ impl Machine {
             session.record.rest = rest;
             session.record.order = None;
             session.prompt = None;
+            session.kept = None;
+            session.limited = None;
             session.checking = None;
             session.for_pin = false;
         }

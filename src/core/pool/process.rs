@@ -75,16 +75,20 @@ impl Machine {
         let (mut cwd, mut account, mut resume) = (self.settings.dir.clone(), None, None);
         if let Some(session) = session.and_then(|id| self.sessions.get(&id)) {
             cwd.clone_from(&session.record.spawn_cwd);
-            account = session.record.account;
+            account = launch.account.or(session.record.account);
             // What could not be typed is tried from the start.
-            let has = session.record.has_transcript && session.load_failures > 0;
+            let at_once = session.load_failures > 0 || launch.account.is_some();
+            let has = session.record.has_transcript && at_once;
             resume = session.record.uuid.clone().filter(|_| has);
         }
         let build = self.settings.build;
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.process = Some(Process::new(place.generation, build, cwd.clone()));
             slot.state = State::Spawning {
-                launch: Launch { session },
+                launch: Launch {
+                    session,
+                    account: launch.account,
+                },
                 until: self.now.plus(START),
                 resume: resume.clone(),
                 stuck: false,
@@ -143,6 +147,12 @@ impl Machine {
             self.start_failed(id, launch, why.to_owned());
             return true;
         }
+        if process.adopted_at.is_some() {
+            // It may have been started with somebody's conversation.
+            process.ready_at = Some(now);
+            self.begin_clearing(id);
+            return true;
+        }
         let resumed = resume.is_some() && *resume == process.uuid;
         process.ready_at = Some(now);
         slot.problem = None;
@@ -152,6 +162,9 @@ impl Machine {
             session.stuck_for = None;
             let id_of = session.id();
             let waits = session.waits();
+            if waits && launch.account.is_some() {
+                session.moved_at = Some(now);
+            }
             self.touch(id_of);
             if waits {
                 self.claim(id, id_of);
@@ -268,9 +281,7 @@ impl Machine {
         let session = slot.session();
         let line = process.as_ref().map(|process| process.in_box(now));
         let lived = process.and_then(|p| p.ready_at).map(|at| now.since(at));
-        let launch = Launch {
-            session: slot.launching(),
-        };
+        let launch = slot.launch();
         let state = std::mem::replace(&mut slot.state, State::Empty { at: now, launch });
         if let State::Ending { at, .. } = state {
             slot.state = State::Empty { at, launch };
@@ -338,6 +349,12 @@ impl Machine {
                 }
                 self.unseat_dead(id);
             }
+            Turn::Choosing(choosing) => {
+                self.owe_again(id, choosing.text);
+                self.unseat_dead(id);
+            }
+            // Whether the plan's limit had ended it, the transcript tells.
+            Turn::Running(_) if self.take_back_kept(id) => self.unseat_dead(id),
             Turn::Running(_) | Turn::Tidying { .. } => {
                 self.unseat_dead(id);
                 self.die(id);
@@ -350,6 +367,7 @@ impl Machine {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.died = true;
         }
+        self.forget_kept(id);
         self.touch(id);
         self.tell(id);
     }
@@ -358,6 +376,7 @@ impl Machine {
     fn unseat_dead(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.record.seat = None;
+            session.kept = None;
             if let Some(prompt) = &mut session.prompt
                 && session.checking.is_none()
             {

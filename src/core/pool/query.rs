@@ -276,6 +276,7 @@ impl Machine {
             model: record.model.clone(),
             last_used_at: record.last_used_at,
             waiting_for: self.waiting_for(id),
+            limited_until: self.limited_until(id),
             problem: Some(self.problem_of(id)).filter(|why| !why.is_empty()),
             redelivered: session.prompt.as_ref().is_some_and(|p| p.redelivered),
         })

@@ -83,7 +83,7 @@ pub struct Delivery {
     pub number: DeliveryNumber,
 }
 
-/// An accepted prompt that claude has not been seen to take.
+/// An accepted prompt whose turn is not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PromptRecord {
     /// Whose.
@@ -98,8 +98,11 @@ pub struct PromptRecord {
     pub delivery: Option<Delivery>,
     /// The conversations that its process has been in since that was decided, the first first.
     pub conversations: Vec<ClaudeUuid>,
-    /// It was, or may have been, typed to a claude that died before it took it.
+    /// It was, or may have been, typed to a claude that died before it took it, or to one that the plan refused.
     pub redelivered: bool,
+    /// Claude has taken it. Such a row is kept until the turn is over, so that a daemon which starts in between can tell
+    /// whether the plan's limit ended it.
+    pub taken: bool,
 }
 
 /// One change to what is on disk.

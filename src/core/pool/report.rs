@@ -7,7 +7,7 @@ use super::id::{PromptId, SessionId, SlotId};
 use super::machine::Machine;
 use super::notice::Update;
 use super::prompt_text::is_same;
-use super::slot::{Running, State, Turn};
+use super::slot::{Running, State, Submitted, Turn};
 use super::status::Beginning;
 use crate::core::time::Timestamp;
 
@@ -22,6 +22,9 @@ impl Machine {
             Hook::SessionStart { beginning } => Some(*beginning),
             _ => None,
         };
+        if process.has_left(&report.uuid, report.at) {
+            return;
+        }
         let is_current = process.uuid.as_ref() == Some(&report.uuid);
         if !is_current && (process.was_in(&report.uuid) || beginning.is_none()) {
             let ends = matches!(report.hook, Hook::SessionEnd { .. });
@@ -65,6 +68,10 @@ impl Machine {
             }
             Hook::TurnEnded => self.turn_ended(slot, id, report.prompt, report.at),
             Hook::TurnFailed(failure) => {
+                let refused = match &failure {
+                    TurnFailure::RateLimit { until } => Some(*until),
+                    TurnFailure::Other(_) => None,
+                };
                 let (what, until) = match failure {
                     TurnFailure::RateLimit { until } => ("rate_limit".to_owned(), until),
                     TurnFailure::Other(what) => (what, None),
@@ -74,7 +81,12 @@ impl Machine {
                     what,
                     until,
                 });
-                self.turn_ended(slot, id, report.prompt, report.at);
+                let judged = refused.is_some_and(|until| {
+                    self.turn_refused(slot, report.prompt.as_ref(), report.at, until)
+                });
+                if !judged {
+                    self.turn_ended(slot, id, report.prompt, report.at);
+                }
             }
             Hook::CwdChanged { cwd } => self.note_cwd(id, cwd),
             Hook::SessionStart { .. } | Hook::Notification { .. } | Hook::SessionEnd { .. } => {}
@@ -135,10 +147,60 @@ impl Machine {
                 let same = ours.is_some_and(|ours| is_same(&ours.text, text));
                 if same && running.prompt.is_none() && at >= running.since {
                     running.prompt = prompt;
+                } else if running.ours.is_none() {
+                    self.somebody_submitted(slot_id, text, prompt, at);
+                    self.know_prompt(slot_id);
                 }
             }
-            Turn::Quiet { .. } | Turn::Tidying { .. } => {}
+            Turn::Quiet { .. } => self.somebody_submitted(slot_id, text, prompt, at),
+            Turn::Tidying { .. } | Turn::Choosing(_) => {}
         }
+    }
+
+    fn somebody_submitted(
+        &mut self,
+        slot_id: SlotId,
+        text: &str,
+        prompt: Option<PromptId>,
+        at: Timestamp,
+    ) {
+        let slot = self.slots.get_mut(&slot_id);
+        if let Some(process) = slot.and_then(|slot| slot.process.as_mut()) {
+            let text = text.into();
+            process.submitted = Some(Submitted { text, prompt, at });
+        }
+    }
+
+    /// A hook says that a turn ran into a limit. Whether it was the plan's, the transcript tells; whether that is asked.
+    fn turn_refused(
+        &mut self,
+        slot_id: SlotId,
+        prompt: Option<&PromptId>,
+        at: Timestamp,
+        until: Option<Timestamp>,
+    ) -> bool {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return false;
+        };
+        let has_account = slot.process.as_ref().is_some_and(|p| p.account.is_some());
+        let State::Hosting(_, Turn::Running(running)) = &mut slot.state else {
+            return false;
+        };
+        let is_another = matches!(meaning(running, prompt), Meaning::AnotherTurn);
+        if !has_account || is_another {
+            return false;
+        }
+        if running.ours.is_some() {
+            running.judged_since.get_or_insert(now);
+            return true;
+        }
+        // Nobody knows what was typed. Only the plan's limit has an end that is told.
+        let counts = until.is_some() && at >= running.since;
+        if counts {
+            self.refused(slot_id, None, true, until);
+        }
+        counts
     }
 
     /// A hook says that a turn has ended: this one, or one before.
@@ -170,7 +232,7 @@ impl Machine {
             },
             // The report that it was taken may be lost.
             Turn::Delivering(submission) => submission.look_at = now,
-            Turn::Quiet { .. } | Turn::Tidying { .. } => {}
+            Turn::Quiet { .. } | Turn::Tidying { .. } | Turn::Choosing(_) => {}
         }
     }
 }

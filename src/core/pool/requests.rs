@@ -85,6 +85,7 @@ impl Machine {
             delivery: None,
             conversations: Vec::new(),
             redelivered: false,
+            taken: false,
         }
     }
 
@@ -227,6 +228,7 @@ impl Machine {
                 self.tell_changes(id, vec![Update::Pinned(false)]);
                 rang = true;
             }
+            rang |= self.limit_over(id);
             rang |= self.remove_old(id);
         }
         rang

@@ -6,6 +6,7 @@ use super::machine::Machine;
 use super::session::Session;
 use super::slot::{Launch, Process, Slot, State, Turn};
 use super::status::SlotState;
+use crate::core::account::AccountId;
 use std::cmp::Reverse;
 
 /// How a session's place in the queue compares: the lowest is served first.
@@ -91,7 +92,7 @@ impl Machine {
         };
         let fitting = self.slots.values().filter(fits);
         fitting
-            .min_by_key(|slot| (outdated(slot), slot.id))
+            .min_by_key(|slot| (self.is_refused(account_of(slot)), outdated(slot), slot.id))
             .map(|s| s.id)
     }
 
@@ -102,7 +103,10 @@ impl Machine {
 
     /// Has a slot started anew for a session that needs another place than the slots have.
     fn launch_for(&mut self, id: SessionId) -> bool {
-        let launch = Launch { session: Some(id) };
+        let launch = Launch {
+            session: Some(id),
+            account: None,
+        };
         let rested = |slot: &&mut Slot| {
             matches!(&slot.state, State::Empty { at, launch } if *at <= self.now && launch.session.is_none())
                 && !slot.leaving
@@ -277,12 +281,20 @@ impl Machine {
                 let needed = next.is_some_and(|session| takes(process, session));
                 return (!needed).then_some((slot.id, ReplaceReason::OtherPlace));
             }
-            let outdated = process.build != self.settings.build && !under_way;
-            outdated.then_some((slot.id, ReplaceReason::Outdated))
+            if process.build != self.settings.build && !under_way {
+                return Some((slot.id, ReplaceReason::Outdated));
+            }
+            let left = !under_way && self.queue.is_empty() && self.outgrown(slot);
+            left.then_some((slot.id, ReplaceReason::AccountLeft))
         });
         let Some((slot, why)) = found else {
             return false;
         };
+        if why == ReplaceReason::AccountLeft
+            && let Some(slot) = self.slots.get_mut(&slot)
+        {
+            slot.moved_at = Some(self.now);
+        }
         self.replace(slot, why);
         true
     }
@@ -295,6 +307,7 @@ impl Machine {
         }
         if let Some(session) = self.sessions.get_mut(&id) {
             session.record.seat = None;
+            session.kept = None;
             if let Some(prompt) = &mut session.prompt
                 && session.checking.is_none()
             {
@@ -316,6 +329,10 @@ impl Machine {
 fn takes(process: &Process, session: &Session) -> bool {
     let account = session.record.account;
     process.cwd == session.record.spawn_cwd && (account.is_none() || account == process.account)
+}
+
+fn account_of(slot: &Slot) -> Option<AccountId> {
+    slot.process.as_ref().and_then(|process| process.account)
 }
 
 /// It is fresh, or on its way to be, for whoever comes.

@@ -3,6 +3,7 @@
 use super::id::{SessionId, Ticket};
 use super::record::{PromptRecord, Rest, SessionRecord};
 use super::status::Status;
+use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
 
 /// An acceptance that is not on disk yet, and how to take it back.
@@ -42,11 +43,23 @@ pub(super) struct Stopping {
     pub(super) look_at: Timestamp,
 }
 
+/// Why a queued session is not given a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limited {
+    /// The account that is refused.
+    pub(super) account: Option<AccountId>,
+    pub(super) until: Timestamp,
+    /// Another account would do.
+    pub(super) anywhere: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) record: SessionRecord,
     /// Accepted, and not seen to be taken.
     pub(super) prompt: Option<PromptRecord>,
+    /// Taken, in a turn that is not known to be over.
+    pub(super) kept: Option<PromptRecord>,
     pub(super) accepting: Option<Accepting>,
     /// The transcript is being read for the prompt of a process that is gone, or that is about to be.
     pub(super) checking: Option<IfAbsent>,
@@ -63,6 +76,13 @@ pub(super) struct Session {
     pub(super) died: bool,
     /// Its pin put it into the queue, nothing else did.
     pub(super) for_pin: bool,
+    pub(super) limited: Option<Limited>,
+    /// When it was handed over last.
+    pub(super) moved_at: Option<Timestamp>,
+    /// Its prompt is typed though the plan may refuse it.
+    pub(super) goes_on_anyway: bool,
+    pub(super) told_account: Option<AccountId>,
+    pub(super) told_limit: Option<Timestamp>,
 }
 
 impl Session {
@@ -70,6 +90,7 @@ impl Session {
         Self {
             record,
             prompt,
+            kept: None,
             accepting: None,
             checking: None,
             stopping: None,
@@ -80,6 +101,11 @@ impl Session {
             stuck_for: None,
             died: false,
             for_pin: false,
+            limited: None,
+            moved_at: None,
+            goes_on_anyway: false,
+            told_account: None,
+            told_limit: None,
         }
     }
 
@@ -102,7 +128,8 @@ impl Session {
 
     /// It waits for a slot, and may be given one.
     pub(super) const fn waits(&self) -> bool {
-        self.record.seat.is_none() && self.record.order.is_some() && self.checking.is_none()
+        let queued = self.record.seat.is_none() && self.record.order.is_some();
+        queued && self.checking.is_none() && self.limited.is_none()
     }
 
     /// Nothing of it was ever in a slot.

@@ -3,6 +3,7 @@
 use super::action::Typing;
 use super::book::Epoch;
 use super::event::{Inspection, LivingHost};
+use super::handoff::Choosing;
 use super::id::{
     Build, ClaudeUuid, DeliveryNumber, Generation, Place, PromptId, SessionId, SlotId,
 };
@@ -53,6 +54,8 @@ pub(super) struct Process {
     /// The conversation in it, by whatever told first.
     pub(super) uuid: Option<ClaudeUuid>,
     past: Vec<ClaudeUuid>,
+    /// When this daemon found it alive; what it was in before is not known.
+    pub(super) adopted_at: Option<Timestamp>,
     pub(super) registry: Registry,
     pub(super) pending: String,
     /// The session that has just left it.
@@ -81,6 +84,8 @@ pub(super) struct Process {
     pub(super) ready_at: Option<Timestamp>,
     /// A look was asked for, and counts as lost then.
     looking: Option<Timestamp>,
+    /// What somebody who is attached has submitted last, when, and which prompt that is.
+    pub(super) submitted: Option<Submitted>,
     /// The text that was typed last, and as which command.
     pub(super) ours: Option<(DeliveryNumber, Arc<str>)>,
 }
@@ -95,6 +100,7 @@ impl Process {
             pid: None,
             uuid: None,
             past: Vec::new(),
+            adopted_at: None,
             registry: Registry {
                 readiness: Readiness::Starting,
                 since: Timestamp::default(),
@@ -116,6 +122,7 @@ impl Process {
             cleared_at: None,
             ready_at: None,
             looking: None,
+            submitted: None,
             ours: None,
         }
     }
@@ -136,6 +143,7 @@ impl Process {
         process.unprompted = false;
         process.is_handled = host.is_handled;
         process.ready_at = Some(now);
+        process.adopted_at = Some(now);
         process
     }
 
@@ -211,6 +219,13 @@ impl Process {
         self.past.contains(uuid)
     }
 
+    /// A report from before this daemon, of a conversation that the registry does not show: one that was left since.
+    pub(super) fn has_left(&self, uuid: &ClaudeUuid, at: Timestamp) -> bool {
+        let shown = self.registry.uuid.as_ref();
+        self.adopted_at.is_some_and(|adopted_at| at < adopted_at)
+            && shown.is_some_and(|shown| shown != uuid)
+    }
+
     pub(super) fn enter(&mut self, uuid: ClaudeUuid) -> Option<ClaudeUuid> {
         let before = self.uuid.replace(uuid);
         if let Some(before) = before.clone() {
@@ -268,7 +283,15 @@ impl Submission {
     }
 }
 
-/// A prompt of the pool's that was taken.
+/// A prompt that somebody else than the pool typed.
+#[derive(Clone, Debug)]
+pub(super) struct Submitted {
+    pub(super) text: Arc<str>,
+    pub(super) prompt: Option<PromptId>,
+    pub(super) at: Timestamp,
+}
+
+/// A prompt that was taken: the pool's own, or, as command 0, one of somebody who is attached.
 #[derive(Clone, Debug)]
 pub(super) struct Ours {
     pub(super) delivery: Delivery,
@@ -281,10 +304,14 @@ pub(super) struct Ours {
 pub(super) struct Running {
     pub(super) since: Timestamp,
     pub(super) prompt: Option<PromptId>,
-    /// The pool's own prompt, where it is one.
+    /// The prompt, where it is the pool's own, or known.
     pub(super) ours: Option<Ours>,
     /// A hook said that it ended, and the transcript is asked.
     pub(super) doubt: Option<Timestamp>,
+    /// It seems to be over since then: the transcript is asked whether the plan refused it.
+    pub(super) judged_since: Option<Timestamp>,
+    /// When the transcript is asked again.
+    pub(super) judge_at: Timestamp,
     pub(super) look_at: Timestamp,
 }
 
@@ -300,6 +327,8 @@ pub(super) enum Turn {
     Delivering(Submission),
     /// Claude works.
     Running(Running),
+    /// The account is refused; where to go on is asked.
+    Choosing(Choosing),
     /// The turn was interrupted; what it left in the box or on the screen is being tidied away.
     Tidying {
         look_at: Timestamp,
@@ -311,6 +340,8 @@ pub(super) enum Turn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Launch {
     pub(super) session: Option<SessionId>,
+    /// On this account, with its conversation at once.
+    pub(super) account: Option<AccountId>,
 }
 
 #[derive(Clone, Debug)]
@@ -353,6 +384,8 @@ pub(super) struct Slot {
     pub(super) leaving: bool,
     /// Processes that died or would not start, in a row.
     pub(super) failures: u32,
+    /// When it was started on another account because that was better.
+    pub(super) moved_at: Option<Timestamp>,
     pub(super) problem: Option<String>,
 }
 
@@ -367,6 +400,7 @@ impl Slot {
             process: None,
             leaving: false,
             failures: 0,
+            moved_at: None,
             problem: None,
         }
     }
@@ -388,11 +422,19 @@ impl Slot {
 
     /// The session that it is being started for.
     pub(super) const fn launching(&self) -> Option<SessionId> {
+        self.launch().session
+    }
+
+    /// For whom its next process is to be started.
+    pub(super) const fn launch(&self) -> Launch {
         match &self.state {
             State::Empty { launch, .. }
             | State::Spawning { launch, .. }
-            | State::Ending { launch, .. } => launch.session,
-            _ => None,
+            | State::Ending { launch, .. } => *launch,
+            _ => Launch {
+                session: None,
+                account: None,
+            },
         }
     }
 

@@ -61,6 +61,8 @@ impl Machine {
     fn tell_fields(&mut self, id: SessionId) {
         let pending = self.pending_of(id).unwrap_or_default();
         let waiting = self.waiting_for(id);
+        let account = self.account_of(id);
+        let limit = self.limited_until(id);
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -75,6 +77,15 @@ impl Machine {
         if session.told_waiting != waiting {
             session.told_waiting.clone_from(&waiting);
             changes.push(Update::WaitingFor(waiting));
+        }
+        if account.is_some() && session.told_account != account {
+            let is_news = session.told_account.is_some();
+            session.told_account = account;
+            changes.extend(is_news.then_some(Update::Account(account)));
+        }
+        if session.told_limit != limit {
+            session.told_limit = limit;
+            changes.push(Update::LimitedUntil(limit));
         }
         self.tell_changes(id, changes);
     }

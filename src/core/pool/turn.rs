@@ -2,8 +2,9 @@
 
 use super::action::{Action, Fact};
 use super::event::{InTranscript, Inspection};
-use super::id::{ClaudeUuid, Place, SessionId, SlotId};
+use super::id::{ClaudeUuid, DeliveryNumber, Place, SessionId, SlotId};
 use super::machine::Machine;
+use super::record::Delivery;
 use super::slot::{Ours, Process, Running, State, Turn};
 use super::status::{Beginning, Readiness};
 use crate::core::time::Timestamp;
@@ -24,6 +25,7 @@ impl Machine {
             Some(State::Hosting(_, Turn::Delivering(_))) => self.advance_delivering(slot_id, id),
             Some(State::Hosting(_, Turn::Running(_))) => self.advance_running(slot_id, id),
             Some(State::Hosting(_, Turn::Tidying { .. })) => self.advance_tidying(slot_id),
+            Some(State::Hosting(_, Turn::Choosing(_))) => self.advance_choosing(slot_id, id),
             _ => false,
         }
     }
@@ -54,8 +56,10 @@ impl Machine {
             return true;
         }
         let has_prompt = self.sessions.get(&id).is_some_and(|s| s.prompt.is_some());
-        if has_prompt {
-            self.begin_delivery(slot_id, id);
+        if has_prompt && !self.is_accepting_refused(slot_id, id) {
+            if !self.hold_back(slot_id, id) {
+                self.begin_delivery(slot_id, id);
+            }
             return true;
         }
         if late.is_some() {
@@ -89,9 +93,39 @@ impl Machine {
             prompt: None,
             ours: None,
             doubt: None,
+            judged_since: None,
+            judge_at: now,
             look_at: now.plus(LOOK),
         };
         self.set_turn(slot_id, Turn::Running(running));
+        self.know_prompt(slot_id);
+    }
+
+    /// The prompt of a turn that is not the pool's, where a hook told it.
+    pub(super) fn know_prompt(&mut self, slot_id: SlotId) {
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return;
+        };
+        let place = slot.place();
+        let (State::Hosting(_, Turn::Running(running)), Some(place), Some(process)) =
+            (&mut slot.state, place, &mut slot.process)
+        else {
+            return;
+        };
+        // The registry follows the hook, or goes before it by a moment.
+        let fits = |at: Timestamp| at.plus(SETTLE) >= running.since;
+        let submitted = process.submitted.take_if(|submitted| fits(submitted.at));
+        if let (None, Some(submitted)) = (&running.ours, submitted) {
+            running.prompt = submitted.prompt;
+            running.ours = Some(Ours {
+                delivery: Delivery {
+                    place,
+                    number: DeliveryNumber(0),
+                },
+                text: submitted.text,
+                conversations: process.uuid.clone().into_iter().collect(),
+            });
+        }
     }
 
     fn advance_running(&mut self, slot_id: SlotId, id: SessionId) -> bool {
@@ -104,7 +138,11 @@ impl Machine {
         else {
             return false;
         };
-        if process.is_idle() {
+        let stops = self.sessions.get(&id).is_some_and(|s| s.stopping.is_some());
+        if process.is_idle() || running.judged_since.is_some() {
+            if !stops && self.judge(slot_id, id) {
+                return false;
+            }
             self.end_turn(slot_id, now);
             return true;
         }
@@ -131,6 +169,7 @@ impl Machine {
             return;
         };
         process.busy_after = process.busy_after.max(at);
+        self.forget_kept(id);
         if self.sessions.get(&id).is_some_and(|s| s.stopping.is_some()) {
             self.begin_tidying(slot_id);
             return;
@@ -153,9 +192,16 @@ impl Machine {
             return;
         };
         running.doubt = None;
-        let believed =
-            process.registry.readiness == Readiness::Idle && now.since(running.since) >= BELIEVED;
-        if found == InTranscript::Answered || believed {
+        if let InTranscript::Refused { followed, until } = found
+            && process.account.is_some()
+        {
+            let ours = running.ours.clone();
+            return self.refused(slot_id, ours.as_ref(), followed, until);
+        }
+        let ended = matches!(found, InTranscript::Answered | InTranscript::Refused { .. });
+        let idle = process.registry.readiness == Readiness::Idle;
+        let believed = idle && now.since(running.since) >= BELIEVED;
+        if ended || (believed && running.judged_since.is_none()) {
             self.end_turn(slot_id, now);
         }
     }
@@ -271,6 +317,7 @@ impl Machine {
                     Turn::Delivering(_) => self.delivery_seen(slot, id, &seen),
                     Turn::Running(_) => self.running_seen(slot, id, &seen),
                     Turn::Tidying { .. } => self.tidying_seen(slot, &seen),
+                    Turn::Choosing(_) => {}
                 }
                 self.touch(id);
             }

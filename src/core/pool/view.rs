@@ -47,6 +47,8 @@ pub struct SessionView {
     pub last_used_at: Timestamp,
     /// What it waits for a person for (`permission prompt`, …).
     pub waiting_for: Option<String>,
+    /// Until when it waits for an account that the plan does not refuse.
+    pub limited_until: Option<Timestamp>,
     /// Why it is in error.
     pub problem: Option<String>,
     /// Its prompt may have been typed to a claude that died before it took it.

@@ -7,6 +7,8 @@ use crate::adapters::pool_store::PoolStore;
 use crate::core::pool::event::{Event as Happened, InTranscript};
 use crate::core::pool::id::{ClaudeUuid, SessionId, Token};
 use crate::core::pool::record::{Change, Delivery};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -89,18 +91,35 @@ fn write(
     changes: &[Change],
 ) -> Happened {
     // Where a session's conversation began: in this very write, or told before.
+    let lengths = RefCell::new(BTreeMap::new());
     let length = |session: SessionId, uuid: Option<&ClaudeUuid>| {
         let cwd = changes.iter().find_map(|change| match change {
             Change::Session(record) if record.id == session => Some(record.spawn_cwd.clone()),
             _ => None,
         });
-        transcripts.length(cwd.as_deref(), uuid)
+        let length = transcripts.length(cwd.as_deref(), uuid);
+        lengths.borrow_mut().insert(session, length);
+        length
     };
     match store.write(changes, length) {
-        Ok(()) => Happened::Persisted { token },
+        Ok(()) => {
+            expect(transcripts, changes, &lengths.take());
+            Happened::Persisted { token }
+        }
         Err(error) => Happened::PersistFailed {
             token,
             why: error.to_string(),
         },
+    }
+}
+
+/// Whoever reads a session from now on is to see the prompt that it is given now.
+fn expect(transcripts: &Transcripts, changes: &[Change], lengths: &BTreeMap<SessionId, u64>) {
+    for change in changes {
+        if let Change::Prompt(prompt) = change
+            && let Some(beyond) = lengths.get(&prompt.session)
+        {
+            transcripts.will_have(prompt.session, Arc::clone(&prompt.text), *beyond);
+        }
     }
 }

@@ -1,27 +1,28 @@
 //! The loop that owns the pool's machine: everything that happens comes in as an [`Event`], one after the other. It is a
 //! thread of its own, so that the socket answers whatever is going on; it never waits for a disk, a host or claude.
 
+use super::handoff;
 use super::hosts::{Heard, Line};
 use super::keeper::Job;
 use super::log::{Category, Log};
 use super::perform;
 use super::processes::{LookFor, Process, lives};
+use super::reports;
 use super::requests;
 use super::server::{Ask, ReplyTo};
 use super::settings::{Blueprint, Configured};
 use super::spawning::{self, Living, Started};
 use super::transcripts::Transcripts;
+use super::usage::{self, Usage};
 use super::watching::Watcher;
 use crate::adapters::clock;
 use crate::adapters::registry::Registry;
 use crate::contract::paths::pool::PoolDir;
 use crate::contract::pool::{Event as Told, PoolError, Reply};
-use crate::contract::proto::host::{FromHost, ToHost};
-use crate::core::pool::event::{End, Event as Happened, Known, LivingHost};
+use crate::contract::proto::host::FromHost;
+use crate::core::pool::event::{End, Event as Happened, Known};
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
-use crate::core::pool::status::Readiness;
-use crate::core::registry::{HookReport, Reported};
 use crate::core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ pub(super) enum Event {
     Host(Place, Heard),
     /// A process of a slot is over, with everything it started.
     Gone(Place, End),
+    /// What a host's report said of an account was handed in.
+    HandedIn(Place, u64),
     /// A claude's own file changed.
     FileChanged(PathBuf),
     /// An init may begin: what slots are started from is known, or why it is not.
@@ -109,11 +112,14 @@ pub(super) struct Pool {
     pub(super) owed: BTreeMap<Ticket, ReplyTo>,
     next_ticket: u64,
     pub(super) watcher: Watcher,
+    /// What slots tell of their accounts.
+    pub(super) usage: Usage,
     /// The last text of each session, as its hook said: the transcript may not have it yet.
     pub(super) last_texts: BTreeMap<Place, String>,
     looked_at: Instant,
     settings_at: Instant,
     clients_at: Instant,
+    standing: handoff::Watch,
     /// The loop is over.
     pub(super) is_over: bool,
 }
@@ -121,7 +127,9 @@ pub(super) struct Pool {
 impl Pool {
     /// A pool with what is on disk, before anything runs.
     pub(super) fn new(ground: Ground, blueprint: Blueprint) -> Self {
-        let watcher = Watcher::new(ground.events.clone(), ground.log.clone());
+        let (events, log) = (&ground.events, &ground.log);
+        let watcher = Watcher::new(events.clone(), log.clone());
+        let usage = Usage::start(Arc::clone(&ground.configured), events.clone(), log.clone());
         Self {
             ground,
             machine: Machine::new(),
@@ -130,10 +138,12 @@ impl Pool {
             owed: BTreeMap::new(),
             next_ticket: 1,
             watcher,
+            usage,
             last_texts: BTreeMap::new(),
             looked_at: Instant::now(),
             settings_at: Instant::now(),
             clients_at: Instant::now(),
+            standing: handoff::Watch::default(),
             is_over: false,
         }
     }
@@ -156,6 +166,9 @@ impl Pool {
             }
             if self.settings_at.elapsed() >= SETTINGS_AGAIN {
                 self.look_at_settings();
+            }
+            if self.standing.is_due() {
+                self.look_at_accounts();
             }
             if self.clients_at.elapsed() >= CLIENTS_AGAIN {
                 self.forget_clients();
@@ -189,11 +202,19 @@ impl Pool {
         let look = (!self.processes.is_empty()).then(|| left(self.looked_at, self.look_again()));
         let settings = left(self.settings_at, SETTINGS_AGAIN);
         let clients = (!self.owed.is_empty()).then(|| left(self.clients_at, CLIENTS_AGAIN));
-        [deadline, look, clients, Some(settings), Some(LONGEST_SLEEP)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(LONGEST_SLEEP)
+        let accounts = (!self.processes.is_empty()).then(|| self.standing.due_in());
+        [
+            deadline,
+            look,
+            clients,
+            accounts,
+            Some(settings),
+            Some(LONGEST_SLEEP),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(LONGEST_SLEEP)
     }
 
     /// Asks the hosts that outlived the daemon before who they are, and tells the machine all that there is.
@@ -222,8 +243,9 @@ impl Pool {
         for (place, process) in &mut self.processes {
             process.announced = true;
             process.seen = process.read_file();
-            known.hosts.push(living(*place, process));
+            known.hosts.push(process.living(*place));
         }
+        known.standing = self.standing.read(&self.ground);
         self.tell_machine(Happened::Loaded(Box::new(known)));
         for event in later {
             self.take(event);
@@ -237,6 +259,7 @@ impl Pool {
             Event::Started(place, result) => self.started(place, result),
             Event::Host(place, heard) => self.heard(place, heard),
             Event::Gone(place, how) => self.gone(place, how),
+            Event::HandedIn(place, seq) => usage::handed_in(self, place, seq),
             Event::FileChanged(path) => self.file_changed(&path),
             Event::Prepared(ask, blueprint) => requests::prepared(self, ask, blueprint),
             Event::Leave => {
@@ -361,10 +384,13 @@ impl Pool {
                 received_at_ms,
                 json,
             } => {
-                self.reported(place, seq, Timestamp::from_unix_ms(received_at_ms), &json);
-                if let Some(process) = self.processes.get(&place) {
-                    process.tell(ToHost::AckReports { up_to: seq });
-                }
+                reports::take(
+                    self,
+                    place,
+                    seq,
+                    Timestamp::from_unix_ms(received_at_ms),
+                    &json,
+                );
                 self.look_at(place);
             }
             FromHost::Pending { text } => {
@@ -379,31 +405,6 @@ impl Pool {
             }
             FromHost::Handled => self.tell_machine(Happened::Handled { place }),
             FromHost::Hello(_) | FromHost::Attached { .. } | FromHost::Exited(_) => {}
-        }
-    }
-
-    fn reported(&mut self, place: Place, seq: u64, at: Timestamp, json: &[u8]) {
-        let Ok(report) = HookReport::parse(json) else {
-            let message = format!("slot {}: a hook reported what is no report", place.slot);
-            return self.ground.log.write(Category::Error, None, &message);
-        };
-        if let Reported::TurnEnded {
-            last_text: Some(text),
-            ..
-        }
-        | Reported::TurnFailed {
-            shown: Some(text), ..
-        } = &report.what
-        {
-            self.last_texts.insert(place, text.clone());
-        } else if let Reported::PromptSubmitted { .. } = &report.what {
-            self.last_texts.remove(&place);
-        }
-        if let (Some(uuid), Some(path)) = (&report.session, &report.transcript) {
-            self.ground.transcripts.learn(uuid, path);
-        }
-        if let Some(report) = perform::report(place, seq, at, report) {
-            self.tell_machine(Happened::Report(report));
         }
     }
 
@@ -490,6 +491,7 @@ impl Pool {
 
     fn gone(&mut self, place: Place, how: End) {
         self.last_texts.remove(&place);
+        self.usage.forget(place);
         self.tell_machine(Happened::Ended { place, how });
     }
 
@@ -541,6 +543,13 @@ impl Pool {
         }
     }
 
+    /// The accounts may stand otherwise by now.
+    fn look_at_accounts(&mut self) {
+        if let Some(standing) = self.standing.look(&self.ground) {
+            self.tell_machine(Happened::Accounts(standing));
+        }
+    }
+
     /// What slots are started from may be another thing by now.
     pub(super) fn look_at_settings(&mut self) {
         self.settings_at = Instant::now();
@@ -562,24 +571,4 @@ impl Pool {
 
 fn left(since: Instant, every: Duration) -> Duration {
     every.saturating_sub(since.elapsed())
-}
-
-fn living(place: Place, process: &Process) -> LivingHost {
-    let seen = process.seen.clone();
-    let typed = process.state.as_ref().map_or(0, |state| state.typed);
-    LivingHost {
-        place,
-        build: process.origin.build(),
-        cwd: process.origin.cwd.clone(),
-        account: process.origin.account(),
-        pid: process.agent_pid(),
-        done: DeliveryNumber(typed),
-        uuid: seen.as_ref().and_then(|s| s.uuid.clone()),
-        readiness: seen
-            .as_ref()
-            .map_or(Readiness::Starting, |s| s.readiness.clone()),
-        since: seen.map_or_else(Timestamp::default, |s| s.since),
-        pending: process.pending().to_owned(),
-        is_handled: process.state.as_ref().is_some_and(|state| state.is_handled),
-    }
 }

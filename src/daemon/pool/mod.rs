@@ -5,6 +5,7 @@
 //! concerns one client alone (reading a transcript, starting a host) gets a thread for itself.
 
 mod accounts;
+mod handoff;
 mod hosts;
 mod hub;
 mod importing;
@@ -15,6 +16,7 @@ mod main_loop;
 mod outbox;
 mod perform;
 mod processes;
+mod reports;
 mod requests;
 pub mod serve;
 mod server;
@@ -22,6 +24,7 @@ pub mod settings;
 mod spawning;
 mod transcripts;
 mod typing;
+mod usage;
 mod views;
 mod watching;
 

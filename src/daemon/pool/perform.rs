@@ -7,14 +7,18 @@ use super::main_loop::{Order, Pool};
 use super::processes::LookFor;
 use super::spawning::{self, Task};
 use super::transcripts::Awaited;
-use super::{typing, views};
+use super::{handoff, typing, views};
+use crate::adapters::files;
 use crate::contract::pool::{Code, PoolError, PoolSize, Reply as Told};
 use crate::contract::proto::host::{Look, Script, ToHost};
+use crate::core::calendar::rfc3339;
 use crate::core::pool::action::{Action, Content, ContentSource, Fact, Reply, Typing};
 use crate::core::pool::event::{Event as Happened, Hook, Report, TurnFailure};
 use crate::core::pool::id::{ClaudeUuid, Place, PromptId, SessionId, Ticket};
+use crate::core::pool::notice::{Notice, PoolNews};
 use crate::core::pool::status::{Beginning, Disposition, Status};
 use crate::core::registry::{EndReason, HookReport, Reported, SessionSource, TurnError};
+use crate::core::select::moving::Refused;
 use crate::core::time::Timestamp;
 
 /// How long claude gets between the request to end and force.
@@ -106,6 +110,24 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
                 let _ = pool.ground.events.try_send(event);
             }
         },
+        Action::Choose {
+            session,
+            account,
+            until,
+            failed,
+            fixed,
+            moved_at,
+            refused,
+        } => {
+            let question = Refused {
+                account,
+                until,
+                failed,
+                fixed,
+                moved_at,
+            };
+            handoff::choose(pool, session, question, refused);
+        }
         Action::CloseAttach { place } => {
             if let Some(process) = pool.process_of(place) {
                 process.close_attach();
@@ -120,6 +142,9 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
             content,
         } => answer_content(pool, ticket, session, uuid, place, content),
         Action::Notify(notice) => {
+            if notice == Notice::Pool(PoolNews::Destroy) {
+                note_end(pool);
+            }
             let event = views::event(&notice, &pool.ground.configured.labels());
             let _ = pool.ground.orders.send(Order::Tell(event));
         }
@@ -131,6 +156,12 @@ pub(super) fn perform(pool: &mut Pool, action: Action) {
         Action::Shutdown => pool.is_over = true,
         Action::Log(fact) => log(pool, &fact),
     }
+}
+
+/// So that the daemon of the accounts does not begin anew what a person ended. Where it cannot be noted, it does.
+fn note_end(pool: &Pool) {
+    let path = pool.ground.dir.ended();
+    let _ = files::replace_rebuildable(&path, b"", files::PRIVATE_FILE);
 }
 
 fn give(pool: &Pool, job: Job) {
@@ -194,7 +225,7 @@ fn answer_content(
     };
     let cwd = pool.spawn_cwd(session);
     let transcripts = std::sync::Arc::clone(&pool.ground.transcripts);
-    let read = move || match transcripts.content(&cwd, uuid.as_ref(), content, &awaited) {
+    let read = move || match transcripts.content(session, &cwd, uuid.as_ref(), content, &awaited) {
         Ok(content) => long::answer(reply, id, content),
         Err(error) => reply.send(Err(error)),
     };
@@ -344,6 +375,15 @@ fn log(pool: &Pool, fact: &Fact) {
             Some(*session),
             format!("turn failed: {what}"),
         ),
+        Fact::HandedOver { session, from, to } => {
+            let from = from.map_or_else(|| "none".to_owned(), |from| from.to_string());
+            let message = format!("handed over from account {from} to account {to}");
+            (Category::State, Some(*session), message)
+        }
+        Fact::Limited { session, until } => {
+            let message = format!("waits for an account until {}", rfc3339(*until));
+            (Category::State, Some(*session), message)
+        }
         Fact::Stuck { place, screen } => {
             let message = format!("slot {}: a dialog stands in the way: {screen}", place.slot);
             (Category::Error, None, message)

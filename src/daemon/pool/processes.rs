@@ -8,7 +8,7 @@ use crate::contract::lease::LeaseName;
 use crate::contract::paths::pool::ProcessDir;
 use crate::contract::pool::{Code, PoolError, Reply};
 use crate::contract::proto::host::{self, Ended, FromHost, Look, Size, State, ToHost};
-use crate::core::pool::event::{InBox, Inspection};
+use crate::core::pool::event::{InBox, Inspection, LivingHost};
 use crate::core::pool::id::{ClaudeUuid, DeliveryNumber, Place};
 use crate::core::pool::status::Readiness;
 use crate::core::registry::{self as file, SessionFile};
@@ -287,6 +287,27 @@ impl Process {
                 None => in_box(self.pending(), ours),
             },
             rewind: dialog == Some("rewind"),
+        }
+    }
+
+    /// As the machine of a daemon that starts is told of it.
+    pub(super) fn living(&self, place: Place) -> LivingHost {
+        let seen = self.seen.clone();
+        let typed = self.state.as_ref().map_or(0, |state| state.typed);
+        LivingHost {
+            place,
+            build: self.origin.build(),
+            cwd: self.origin.cwd.clone(),
+            account: self.origin.account(),
+            pid: self.agent_pid(),
+            done: DeliveryNumber(typed),
+            uuid: seen.as_ref().and_then(|s| s.uuid.clone()),
+            readiness: seen
+                .as_ref()
+                .map_or(Readiness::Starting, |s| s.readiness.clone()),
+            since: seen.map_or_else(Timestamp::default, |s| s.since),
+            pending: self.pending().to_owned(),
+            is_handled: self.state.as_ref().is_some_and(|state| state.is_handled),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What clients ask, as the machine takes it; and what is only looked up.
 
+use super::handoff::open_elsewhere;
 use super::log::Category;
 use super::main_loop::{Event, Pool};
 use super::perform::internal;
@@ -15,7 +16,8 @@ use crate::contract::proto::host::{Look, Size, ToHost};
 use crate::core::pool::action::{Content, ContentSource, Detail as Much};
 use crate::core::pool::event::{self as pool, Event as Happened, NewSession, Settable};
 use crate::core::pool::id::{SessionId, Ticket};
-use crate::core::pool::view::Listing;
+use crate::core::pool::status::Status;
+use crate::core::pool::view::{Listing, SessionView};
 use crate::core::prompt::{Prompt, Refusal as Unfit};
 use serde_json::{Map, Value};
 use std::fs;
@@ -86,7 +88,11 @@ fn translated(pool: &mut Pool, request: Request) -> Result<pool::Request, PoolEr
         Request::Destroy { confirm } => pool::Request::Destroy { confirm },
         Request::Start(start) => pool::Request::Start(new_session(pool, start)?),
         Request::Followup { session_id, prompt } => {
-            let cwd = pool.machine.session(&session_id).ok().map(|view| view.cwd);
+            let view = pool.machine.session(&session_id).ok();
+            if let Some(pid) = view.as_ref().and_then(|view| elsewhere(pool, view)) {
+                return Err(PoolError::open_elsewhere(pid));
+            }
+            let cwd = view.map(|view| view.cwd);
             pool::Request::Followup {
                 session: session_id,
                 prompt: fit(pool, &prompt, cwd.as_deref())?,
@@ -174,6 +180,17 @@ pub(super) fn prepared(pool: &mut Pool, ask: Ask, blueprint: Result<Box<Blueprin
             reply.send(Err(error));
         }
     }
+}
+
+/// The process that has a session open which is in no slot.
+fn elsewhere(pool: &Pool, view: &SessionView) -> Option<u32> {
+    let uuid = view.claude_uuid.as_ref()?;
+    let rests = matches!(view.status, Status::Offloaded | Status::Error);
+    let ground = &pool.ground;
+    let state_dir = ground.configured.config_dir();
+    rests
+        .then(|| open_elsewhere(ground.dir.path(), state_dir, uuid.as_str()))
+        .flatten()
 }
 
 fn new_session(pool: &Pool, start: Start) -> Result<NewSession, PoolError> {

@@ -44,6 +44,8 @@ const LOOK_AT_SOCKET: Duration = Duration::from_millis(80);
 const LOOK_AT_OWNER: Duration = Duration::from_secs(1);
 /// How long an end waits for the threads.
 const LAST_WORK: Duration = Duration::from_secs(20);
+/// Whoever looks whether the lock is held has it for an instant.
+const LOOKERS: Duration = Duration::from_millis(300);
 /// Between two looks at a thread that is to end.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -107,7 +109,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     };
     files::create_private_dir(dir.path()).map_err(at(dir.path()))?;
     check_private(dir.path())?;
-    let lock = Lock::acquire(&dir.lock(), Duration::ZERO).map_err(at(&dir.lock()))?;
+    let lock = Lock::acquire(&dir.lock(), LOOKERS).map_err(at(&dir.lock()))?;
     let Some(lock) = lock else {
         return Err(ServeError::Held(root));
     };
@@ -122,6 +124,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
             error,
         })?;
     let listening = Listening::at(&dir)?;
+    let _ = fs::remove_file(dir.ended());
     log.write(
         Category::State,
         None,
@@ -142,6 +145,7 @@ pub fn run(places: Places) -> Result<(), ServeError> {
     let known = Known {
         size: configured.size(),
         settings: blueprint.settings(),
+        standing: None,
         sessions: contents.sessions,
         prompts: contents.prompts,
         baseline: contents.baseline,

@@ -1,7 +1,8 @@
 //! How the pool is configured, and what its slots are started from.
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, Only};
 use super::spawning::Task;
+use super::usage::TellAccounts;
 use super::views::Labels;
 use crate::adapters::agent::slot::{
     ClaudeIdentity, Flags, HookRoute, Opening, PATIENCE, ShellEnvironment, SlotOrder, plan,
@@ -13,11 +14,14 @@ use crate::contract::paths::pool::PoolDir;
 use crate::contract::paths::{Base, Home};
 use crate::contract::pool::{Code, Config, PoolError};
 use crate::contract::proto::host::{Launch, Size};
+use crate::contract::report::Report;
+use crate::contract::settings::PoolSettings;
 use crate::core::hash::hash;
 use crate::core::pool::event::Settings;
 use crate::core::pool::id::Build;
+use crate::core::select::moving::Policy;
 use serde_json::{Map, Value};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -30,8 +34,11 @@ const MAX_CONFIG: u64 = 1024 * 1024;
 /// Name of the base's plugin store.
 const PLUGINS: &str = "plugins";
 
-/// Finds claude, as a launch would; or says why there is none.
-pub type FindClaude = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
+/// Finds claude, as a launch would, also on this `PATH` besides; or says why there is none.
+pub type FindClaude = Box<dyn Fn(Option<&OsStr>) -> Result<PathBuf, String> + Send + Sync>;
+
+/// Reads what the person's settings say about the pool; or says what is wrong with them.
+pub type ReadSettings = Box<dyn Fn() -> Result<PoolSettings, String> + Send + Sync>;
 
 /// What a daemon finds around it.
 pub struct Surroundings {
@@ -45,10 +52,14 @@ pub struct Surroundings {
     pub environment: Vec<(OsString, OsString)>,
     /// Finds claude.
     pub find_claude: FindClaude,
+    /// Reads what the person's settings say about this pool.
+    pub pool_settings: ReadSettings,
     /// This program, for hosts and hooks.
     pub program: PathBuf,
     /// The mask of file modes that claude begins with.
     pub umask: u32,
+    /// Tells the accounts' daemon what slots saw.
+    pub tell_accounts: TellAccounts,
 }
 
 /// The configuration, and what it stands on.
@@ -58,6 +69,8 @@ pub(super) struct Configured {
     /// What the login shell makes of the environment; asked anew at each init.
     shell: Mutex<Option<Arc<ShellEnvironment>>>,
     labels: Mutex<Labels>,
+    /// The person's settings, as they were read last.
+    person: Mutex<PoolSettings>,
     surroundings: Surroundings,
 }
 
@@ -77,6 +90,7 @@ impl Configured {
             config: Mutex::new(Config::parse(&text)?),
             shell: Mutex::new(None),
             labels: Mutex::default(),
+            person: Mutex::default(),
             surroundings,
         })
     }
@@ -119,6 +133,27 @@ impl Configured {
         }
     }
 
+    /// What the person's settings say about this pool now; what they said last while the file is wrong.
+    pub(super) fn person(&self) -> PoolSettings {
+        let mut person = self.person.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(read) = (self.surroundings.pool_settings)() {
+            *person = read;
+        }
+        person.clone()
+    }
+
+    /// The accounts that slots may use, where the person says.
+    pub(super) fn only(&self) -> Option<Only> {
+        let names = self.person().accounts?;
+        let pool = self.dir.name();
+        Some(Only { pool, names })
+    }
+
+    /// Tells the accounts' daemon; false when it did not take it.
+    pub(super) fn tell_accounts(&self, report: &Report) -> bool {
+        (self.surroundings.tell_accounts)(report)
+    }
+
     /// What accounts are called, as it was read last.
     pub(super) fn labels(&self) -> Labels {
         let labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,6 +164,11 @@ impl Configured {
     pub(super) fn read_labels(&self) {
         let read = self.accounts().labels();
         *self.labels.lock().unwrap_or_else(PoisonError::into_inner) = read;
+    }
+
+    /// When sessions go on under another account.
+    pub(super) fn handoff(&self) -> Policy {
+        self.person().handoff
     }
 
     /// This program.
@@ -184,7 +224,10 @@ impl Configured {
         self.read_labels();
         let config = self.config();
         let flags = flags_of(&config)?;
-        let claude = (self.surroundings.find_claude)().map_err(refused)?;
+        // A service has the system's `PATH`, not the person's.
+        let environment = self.environment();
+        let find = &self.surroundings.find_claude;
+        let claude = find(environment.get("PATH")).map_err(refused)?;
         let identity = ClaudeIdentity::of(&claude).map_err(refused)?;
         let home = &self.surroundings.user_home;
         let dir = config.dir.as_ref().map_or(home.clone(), PathBuf::from);
@@ -201,7 +244,7 @@ impl Configured {
             },
             flags,
             claude,
-            environment: self.environment(),
+            environment,
             base_dir: self.surroundings.base.dir.clone(),
             pool_dir: self.dir.path().to_owned(),
             program: self.surroundings.program.clone(),

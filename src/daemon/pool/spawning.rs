@@ -1,6 +1,8 @@
 //! Starting a process for a slot, finding those that outlived a daemon, and burying those that are over. What takes long
 //! runs on threads of its own; the loop waits for none of it.
 
+use super::accounts::Why;
+use super::handoff::open_elsewhere;
 use super::hosts::clean_up;
 use super::log::{Category, Log};
 use super::main_loop::{Event, Ground, Pool};
@@ -15,6 +17,7 @@ use crate::contract::lease::LeaseName;
 use crate::contract::path_text;
 use crate::contract::paths::CLAUDE_REFRESH_LOCK;
 use crate::contract::paths::pool::{PoolDir, ProcessDir};
+use crate::contract::pool::PoolError;
 use crate::contract::proto::host::{self, Ended, HostRecord, Launch, Size};
 use crate::contract::vars;
 use crate::core::account::AccountId;
@@ -25,6 +28,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -136,11 +140,22 @@ pub(super) fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
     let blueprint = pool.blueprint.clone();
     let events = ground.events.clone();
     let program = ground.configured.program().to_owned();
-    let accounts = ground.configured.accounts();
+    let pool_dir = ground.dir.path().to_owned();
+    let (accounts, configured) = (ground.configured.accounts(), Arc::clone(&ground.configured));
     let start = move || {
         let start = || {
             let (model, claude) = (blueprint.model(), blueprint.claude());
-            let given = accounts.pick(account, model, claude, clock::now())?;
+            if let Some(uuid) = &task.resume
+                && let Some(pid) = open_elsewhere(&pool_dir, blueprint.state_dir(), uuid.as_str())
+            {
+                return Err(PoolError::open_elsewhere(pid).text);
+            }
+            let why = match (account, &task.resume) {
+                (Some(_), Some(_)) => Why::Handoff,
+                _ => Why::Slot,
+            };
+            let only = configured.only();
+            let given = accounts.pick(account, only.as_ref(), why, model, claude, clock::now())?;
             if let Some(given) = &given {
                 // Elsewhere claude asks whether the directory is trusted, and a person may answer.
                 let own = task.cwd == blueprint.dir();

@@ -88,6 +88,7 @@ pub(super) fn session(view: &SessionView, verbosity: Verbosity, labels: &Labels)
         pinned: view.pinned,
         pending_input: view.pending_input.clone(),
         waiting_for: view.waiting_for.clone(),
+        limited_until: view.limited_until.map(rfc3339),
         children: (verbosity != Verbosity::Flat).then(|| children.collect()),
         full: (verbosity == Verbosity::Full).then(|| full(view, labels)),
     }
@@ -195,6 +196,17 @@ pub(super) fn event(notice: &Notice, labels: &Labels) -> Event {
         Notice::Pool(PoolNews::Init { size }) => Event::Pool(PoolChange::Init { size: *size }),
         Notice::Pool(PoolNews::Resize { size }) => Event::Pool(PoolChange::Resize { size: *size }),
         Notice::Pool(PoolNews::Destroy) => Event::Pool(PoolChange::Destroy),
+        Notice::Pool(PoolNews::Handoff {
+            session,
+            from,
+            to,
+            until,
+        }) => Event::Pool(PoolChange::Handoff {
+            session_id: id(session),
+            from: tag(*from, labels),
+            to: tag(*to, labels),
+            until: until.map(rfc3339),
+        }),
     }
 }
 
@@ -209,6 +221,9 @@ fn collect(updates: &[Update], labels: &Labels) -> Changes {
             Update::Metadata(metadata) => changes.metadata = Some(object(metadata)),
             Update::Account(account) => changes.account = Some(tag(*account, labels)),
             Update::WaitingFor(what) => changes.waiting_for = Some(what.clone()),
+            Update::LimitedUntil(until) => {
+                changes.limited_until = Some(until.map(rfc3339));
+            }
         }
     }
     changes

@@ -8,6 +8,7 @@ pub mod environment;
 pub mod home;
 pub mod left;
 pub mod overlay;
+pub mod pools;
 pub mod processes;
 pub mod shells;
 pub mod slots;
@@ -54,6 +55,7 @@ pub const CHECKS: &[Check] = &[
     daemon::DAEMON,
     daemon::SWEEP,
     daemon::SERVICE,
+    pools::POOLS,
     client::FOUND,
     client::VERSION,
     slots::VERSIONS,

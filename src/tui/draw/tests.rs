@@ -1,6 +1,7 @@
 //! Screens as text, against golden files; sizes and keys at random.
 
 use super::*;
+use crate::contract::kept::PoolReport;
 use crate::core::time::Timestamp;
 use crate::tui::app::{Action, Event, Key};
 use crate::tui::fixture::{NOW, golden, moment, nobody, zone};
@@ -136,4 +137,25 @@ proptest! {
             let _ = screen(&app(moment, &keys), width, height);
         }
     }
+}
+
+#[test]
+fn pools_stand_below_the_accounts_where_there_is_room() {
+    let mut moment = moment();
+    let pool = PoolReport {
+        name: "default".to_owned(),
+        ..PoolReport::default()
+    };
+    moment.status.pools = Some(vec![pool]);
+    let app = app(moment, &[]);
+    let shown = text(&app, 80, 24);
+    assert!(
+        shown.contains("  POOL\n  default  does not run\n"),
+        "{shown}"
+    );
+    let small = text(&app, 80, 12);
+    assert!(
+        !small.contains("POOL") && small.contains("ACCOUNT"),
+        "{small}"
+    );
 }

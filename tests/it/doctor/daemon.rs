@@ -214,3 +214,27 @@ fn a_service_that_runs_something_else_is_noticed() {
         "{said}"
     );
 }
+
+#[test]
+fn configured_pools_that_do_not_run_are_named_with_what_is_wrong_in_their_tables() {
+    let world = healthy();
+    let pools = "[pool.idle]\nautostart = false\n";
+    fs::write(world.ccp_home().config(), pools).expect("writes");
+    let said = world.ok(&["doctor"]);
+    assert!(
+        line_of(&said, "pools").contains("1 pool, all well"),
+        "{said}"
+    );
+    let pools = "[pool.p]\ndir = \"~/nowhere\"\naccounts = [\"jo\", \"nobody\"]\n";
+    fs::write(world.ccp_home().config(), pools).expect("writes");
+    let said = world.run(&["doctor"]).stdout;
+    let line = line_of(&said, "pools");
+    assert!(line.starts_with('✗') && !line.contains("`jo`"), "{line}");
+    for text in [
+        "pool.p names `nobody`, which is no account",
+        "~/nowhere, where pool.p is to run, is no directory",
+        "pool p does not run, for the daemon does not",
+    ] {
+        assert!(line.contains(text), "{text}: {line}");
+    }
+}

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// A stage whose pool ends with it.
-struct Pooled {
-    stage: Stage,
+pub(super) struct Pooled {
+    pub(super) stage: Stage,
 }
 
 impl Pooled {
-    fn pool(&self, arguments: &[&str]) -> Value {
+    /// Runs `ccp pool --json` with these arguments, which goes well.
+    #[track_caller]
+    pub(super) fn pool(&self, arguments: &[&str]) -> Value {
         let mut command = self.stage.command(CCP);
         command
             .env("CLAUDE_POOL_TEST_OWNER_PID", std::process::id().to_string())
@@ -23,7 +25,9 @@ impl Pooled {
         serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {text}"))
     }
 
-    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    /// Waits for the health of the pool to be so.
+    #[track_caller]
+    pub(super) fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + BOUND;
         loop {
             let health = self.pool(&["health"]);

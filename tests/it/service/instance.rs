@@ -24,7 +24,8 @@ fn a_real_instance_starts_restarts_gives_up_and_forgets_the_daemon() {
     let story = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/systemd-story.sh");
     let words = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let mut command = world.command("unshare", &words);
-    command.arg(story);
+    let claude = story.with_file_name("slot_claude.sh");
+    command.arg(story).env("SLOT_CLAUDE", claude);
     let mut running = Running::start(command).expect("starts");
     running.close_stdin();
     let output = running.output(BOUND).expect("ends");

@@ -165,7 +165,10 @@ fn pair(entry: &[u8]) -> Option<(OsString, OsString)> {
 }
 
 /// The whole environment of a slot.
-pub(super) fn of_slot(order: &SlotOrder<'_>) -> Vec<(OsString, OsString)> {
+pub(super) fn of_slot(
+    order: &SlotOrder<'_>,
+    status_line: Option<&str>,
+) -> Vec<(OsString, OsString)> {
     let mut environment = Environment::exactly(order.environment.pairs.iter().cloned());
     for name in vars::OF_A_SLOT.iter().chain(OF_ANOTHER).chain(OF_THE_SHELL) {
         environment = environment.without(name);
@@ -191,6 +194,9 @@ pub(super) fn of_slot(order: &SlotOrder<'_>) -> Vec<(OsString, OsString)> {
         .with(vars::CCP_HOOK_PROGRAM, &order.hooks.program)
         .with(vars::CCP_HOOK_SOCKET, &order.hooks.socket)
         .with(vars::CCP_HOOK_TOKEN, &order.hooks.token);
+    if let Some(command) = status_line {
+        environment = environment.with(vars::CCP_STATUS_LINE, command);
+    }
     if let Some(session) = order.pool_session {
         environment = environment.with(vars::CLAUDE_POOL_SESSION_ID, session);
     }

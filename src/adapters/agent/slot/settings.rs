@@ -1,8 +1,8 @@
 //! The settings that a slot is started with: ours, merged with those of the pool's flags. claude adds hooks of several
 //! sources up, and takes anything else from the command line before it looks into the person's files.
 
-use super::HOOK_COMMAND;
 use super::flags::Flags;
+use super::{HOOK_COMMAND, STATUS_COMMAND};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,15 +40,30 @@ pub enum SettingsError {
 pub(super) struct Merged {
     pub text: String,
     pub hooks_disabled: bool,
+    /// The status line of the flags, in whose place ours stands.
+    pub status_line: Option<String>,
 }
 
-pub(super) fn merged(flags: &Flags, cwd: &Path) -> Result<Merged, SettingsError> {
+pub(super) fn merged(
+    flags: &Flags,
+    cwd: &Path,
+    reports_limits: bool,
+) -> Result<Merged, SettingsError> {
     let mut settings = Map::new();
     for given in flags.settings() {
         merge(&mut settings, load(given, cwd)?);
     }
     let hooks_disabled = settings.get("disableAllHooks") == Some(&Value::Bool(true));
+    let status_line = settings
+        .get("statusLine")
+        .and_then(|l| l["command"].as_str());
+    let status_line = status_line.map(str::to_owned).filter(|_| reports_limits);
     let mut ours = Map::new();
+    if reports_limits {
+        // claude merges this with the person's own, whose padding and interval stay.
+        let line = json!({"type": "command", "command": STATUS_COMMAND});
+        ours.insert("statusLine".to_owned(), line);
+    }
     let entry =
         json!([{"hooks": [{"type": "command", "command": HOOK_COMMAND, "timeout": HOOK_SECONDS}]}]);
     let hooks: Map<_, _> = EVENTS
@@ -67,6 +82,7 @@ pub(super) fn merged(flags: &Flags, cwd: &Path) -> Result<Merged, SettingsError>
     Ok(Merged {
         text: Value::Object(settings).to_string(),
         hooks_disabled,
+        status_line,
     })
 }
 

@@ -226,6 +226,30 @@ fn settings_are_ours_and_those_of_the_flags() {
 }
 
 #[test]
+fn the_status_line_of_an_account_is_ours_and_that_of_the_flags_is_run_by_it() {
+    let scene = Scene::new();
+    let line = r#"--settings '{"statusLine":{"type":"command","command":"own $A","padding":2}}'"#;
+    let account = Path::new("/home/u/.cc-pool/accounts/acct-01");
+    let plan = |line: &str, config_dir| {
+        let nothing = environment(&[]);
+        let plan = scene.plan(&flags(line), &nothing, config_dir, &Opening::Fresh);
+        plan.expect("plans")
+    };
+    let ours = plan(line, Some(account));
+    let status_line = json!({"type": "command", "command": STATUS_COMMAND, "padding": 2});
+    assert_eq!(settings_of(&ours)["statusLine"], status_line);
+    assert_eq!(variables(&ours).get("CCP_STATUS_LINE"), Some(&"own $A"));
+    let bare = plan("", Some(account));
+    assert_eq!(settings_of(&bare)["statusLine"]["command"], STATUS_COMMAND);
+    assert_eq!(variables(&bare).get("CCP_STATUS_LINE"), None);
+    // Plain claude is left as it is.
+    let plain = plan(line, None);
+    assert_eq!(settings_of(&plain)["statusLine"]["command"], "own $A");
+    assert_eq!(variables(&plain).get("CCP_STATUS_LINE"), None);
+    assert_eq!(settings_of(&plan("", None)).get("statusLine"), None);
+}
+
+#[test]
 fn a_slot_begins_with_the_conversation_it_is_told() {
     let scene = Scene::new();
     for (opening, tail) in [

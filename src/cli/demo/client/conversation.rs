@@ -144,18 +144,15 @@ impl Conversation {
             self.write(world, &kind, message, json!({}));
         }
         if let Outcome::Limited { text, .. } | Outcome::Failed { text, .. } = &turn.outcome {
-            let error = if matches!(turn.outcome, Outcome::Limited { .. }) {
-                "rate_limit"
-            } else {
-                "unknown"
+            let extra = match &turn.outcome {
+                Outcome::Limited { resets_at, .. } => json!({
+                    "isApiErrorMessage": true, "error": "rate_limit", "apiError": "usage_limit_reached",
+                    "quotaLimits": {"resetsAt": resets_at},
+                }),
+                _ => json!({"isApiErrorMessage": true, "error": "unknown"}),
             };
             let message = assistant("<synthetic>", &json!([{"type": "text", "text": text}]));
-            self.write(
-                world,
-                "assistant",
-                message,
-                json!({"isApiErrorMessage": true, "error": error}),
-            );
+            self.write(world, "assistant", message, extra);
         }
     }
 

@@ -15,6 +15,7 @@ fn to_host() -> Vec<ToHost> {
         ToHost::Hello { version: 1 },
         ToHost::Hook {
             token: "t".to_owned(),
+            is_state: true,
             json: b"{\"a\":1}".to_vec(),
         },
         ToHost::Type(Script {

@@ -79,11 +79,16 @@ fn told() -> impl Strategy<Value = Event> {
         account().prop_map(|account| Event::SessionStarted { account }),
         account().prop_map(|account| Event::SessionEnded { account }),
         (account(), 0_u32..3).prop_map(|(account, live)| Event::SessionsCounted { account, live }),
+        // What a session reported, as the database has it.
         (account(), 0.0..100.0, 0_u64..40_000).prop_map(|(account, used, resets)| {
-            Event::LiveSample {
-                account,
-                sample: sample(used, resets),
-            }
+            let sample = Sample {
+                source: Source::Live,
+                ..sample(used, resets)
+            };
+            Event::AccountAdded(KnownAccount {
+                held: Some(sample),
+                ..KnownAccount::new(account)
+            })
         }),
         (account(), proptest::option::of(0_u64..40_000)).prop_map(|(account, until)| {
             Event::LimitReported {

@@ -78,6 +78,34 @@ fn busy_accounts_are_asked_each_three_minutes_unless_they_report() {
 }
 
 #[test]
+fn sessions_that_report_and_rest_are_asked_about_like_none() {
+    let mut world = World::settled(1);
+    world.launch(1);
+    world.run(minutes(1));
+    world.report(1);
+    world.truth.get_mut(&id(1)).expect("one").burn = 0.0;
+    world.run(minutes(5));
+    assert_eq!(
+        world.cadences[&id(1)],
+        schedule::IDLE,
+        "they were asked about once more"
+    );
+    let start = world.now;
+    world.run(hours(1));
+    between(world.probed(1, start).len() as i64, 3, 5);
+    // One that does not report is noticed, and so is a new session.
+    world.truth.get_mut(&id(1)).expect("one").burn = 30.0;
+    world.run(minutes(20));
+    assert_eq!(world.cadences[&id(1)], schedule::BUSY);
+    world.truth.get_mut(&id(1)).expect("one").burn = 0.0;
+    world.run(minutes(20));
+    assert_eq!(world.cadences[&id(1)], schedule::IDLE);
+    world.launch(1);
+    world.run(seconds(5));
+    assert_eq!(world.cadences[&id(1)], schedule::BUSY);
+}
+
+#[test]
 fn a_faster_cadence_is_told_with_the_numbers_that_keep_up_with_it() {
     let mut world = World::settled(1);
     world.run(minutes(10));

@@ -32,15 +32,29 @@ fn evenings(day: u64, hour: u64) -> &'static [u16] {
     if day < 4 && hour == 20 { &[1] } else { &[] }
 }
 
+/// A pool of eight slots on four accounts, which are warm around the clock and work from nine to five, Monday to Friday.
+fn pool(_: u64, _: u64) -> &'static [u16] {
+    &[1, 2, 3, 4]
+}
+
+fn pool_works(day: u64, hour: u64) -> &'static [u16] {
+    let works = day < 5 && (9..17).contains(&hour);
+    if works { &[1, 2, 3, 4] } else { &[] }
+}
+
+fn silent(_: u64, _: u64) -> &'static [u16] {
+    &[]
+}
+
 fn at(day: u64, hour: u64) -> Timestamp {
     MONDAY.plus(hours(day * 24 + hour))
 }
 
-/// Lives a week of that habit, hour by hour; `each_hour` may change the world. Sessions report each two minutes when
-/// `reports`.
+/// Lives a week of that habit, hour by hour; `each_hour` may change the world. Sessions of accounts in `reports` report
+/// each two minutes.
 fn live(
     habit: Habit,
-    reports: bool,
+    reports: Habit,
     sources: &[Source],
     mut each_hour: impl FnMut(&mut World, u64, u64),
 ) -> World {
@@ -58,8 +72,9 @@ fn live(
         running = wanted;
         each_hour(&mut world, day, hour);
         let end = at(day, hour + 1);
-        while reports && world.now < end {
-            for account in &running {
+        let reporting: BTreeSet<u16> = reports(day, hour).iter().copied().collect();
+        while !reporting.is_empty() && world.now < end {
+            for account in reporting.intersection(&running) {
                 world.report(*account);
             }
             world.run_until(world.now.plus(minutes(2)).min(end));
@@ -140,7 +155,7 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
     let sources = [Source::Live, Source::Claude];
     let calm = |_: &mut World, _: u64, _: u64| {};
 
-    let world = live(heavy, true, &sources, calm);
+    let world = live(heavy, heavy, &sources, calm);
     print("heavy, sessions report", &world);
     is_documented("four around the clock, sessions report", &world);
     for day in 0..DAYS {
@@ -148,7 +163,7 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
             check_day(&world, account, day, 85, 110);
         }
     }
-    let world = live(heavy, false, &sources, calm);
+    let world = live(heavy, silent, &sources, calm);
     print("heavy, sessions are silent", &world);
     is_documented("the same, sessions are silent", &world);
     for day in 0..DAYS {
@@ -156,7 +171,7 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
         check_day(&world, 6, day, 85, 100);
     }
 
-    let world = live(office, true, &sources, calm);
+    let world = live(office, office, &sources, calm);
     print("office hours, sessions report", &world);
     is_documented("two in office hours, sessions report", &world);
     // From 9:00, when somebody launches, to twelve hours after the sessions ended at 17:00.
@@ -164,22 +179,58 @@ fn proof_of_probes_per_account_and_day_in_three_habits() {
     check_day(&world, 6, 2, 76, 84);
     check_day(&world, 6, 6, 0, 0);
 
-    let world = live(evenings, true, &sources, calm);
+    let world = live(evenings, evenings, &sources, calm);
     print("evenings, weekend idle", &world);
     is_documented("an hour in the evening, idle from Friday on", &world);
     check_day(&world, 1, 1, 50, 60);
     check_day(&world, 6, 5, 0, 0);
     check_day(&world, 6, 6, 0, 0);
 
-    let world = live(office, true, &[Source::Live, Source::Oauth], calm);
+    let world = live(office, office, &[Source::Live, Source::Oauth], calm);
     print("office hours, asked directly", &world);
     is_documented("two in office hours, asked directly", &world);
     check_day(&world, 6, 2, 350, 400);
 }
 
+/// What the reports of a pool's slots are worth.
+#[test]
+fn proof_of_probes_that_a_pool_saves() {
+    let day_of_the_pool = |world: &mut World, day: u64, hour: u64| {
+        let works = !pool_works(day, hour).is_empty();
+        for truth in world.truth.values_mut() {
+            truth.burn = if works { 12.0 } else { 0.0 };
+        }
+        // The day begins with a launch in a terminal.
+        if day < 5 && hour == 9 {
+            world.launch(5);
+            world.end_session(5);
+        }
+    };
+    let sources = [Source::Live, Source::Claude];
+    let quiet = live(pool, silent, &sources, day_of_the_pool);
+    print("a pool on four accounts, slots are silent", &quiet);
+    is_documented("the same pool, slots are silent", &quiet);
+    let told = live(pool, pool_works, &sources, day_of_the_pool);
+    print("a pool on four accounts, slots report", &told);
+    is_documented("a warm pool on four, in office hours, slots report", &told);
+    let wednesday = |world: &World| -> usize {
+        let accounts = 1..=ACCOUNTS;
+        accounts.map(|account| on_day(world, account, 2)).sum()
+    };
+    let (before, after) = (wednesday(&quiet), wednesday(&told));
+    let sentence =
+        format!("A working day of that pool takes {after} questions in place of {before}");
+    let document = include_str!("../../../../docs/polling.md");
+    assert!(document.contains(&sentence), "{sentence}");
+    // Slots that rest are asked about no more often than accounts without any.
+    for day in [1, 2, 3] {
+        assert!(on_day(&told, 1, day) <= on_day(&told, ACCOUNTS, day) + 5);
+    }
+}
+
 #[test]
 fn every_reset_is_noticed_within_a_minute() {
-    for (name, reports) in [("reporting", true), ("silent", false)] {
+    for (name, reports) in [("reporting", heavy as Habit), ("silent", silent)] {
         let world = live(
             heavy,
             reports,
@@ -205,7 +256,7 @@ fn a_week_with_everything_that_goes_wrong() {
     let five = id(5);
     let world = live(
         heavy,
-        true,
+        heavy,
         &[Source::Live, Source::Claude],
         |world, day, hour| {
             let truth = |world: &mut World, login| {

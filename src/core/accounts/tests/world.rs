@@ -7,7 +7,9 @@ use crate::core::accounts::event::{
 };
 use crate::core::accounts::machine::Machine;
 use crate::core::time::Timestamp;
-use crate::core::usage::{Sample, Source, Used, Window, WindowKind};
+use crate::core::usage::{
+    Acceptance, Sample, Source, Used, Window, WindowKind, accept, carry_over,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -61,6 +63,9 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) mood: Mood,
     pub(super) truth: BTreeMap<AccountId, Truth>,
+    /// The database.
+    known: BTreeMap<AccountId, KnownAccount>,
+    last_launch: Timestamp,
     answer: Option<(Timestamp, Event)>,
     pub(super) probes: Vec<(Timestamp, AccountId, Source)>,
     pub(super) looks: Vec<(Timestamp, AccountId)>,
@@ -94,6 +99,8 @@ impl World {
             now: MONDAY,
             mood: Mood::Fine,
             truth: ids.iter().map(|id| (*id, truth.clone())).collect(),
+            known: ids.iter().map(|id| (*id, KnownAccount::new(*id))).collect(),
+            last_launch: MONDAY,
             answer: None,
             probes: Vec::new(),
             looks: Vec::new(),
@@ -108,12 +115,22 @@ impl World {
             measured: Vec::new(),
             tickets: 0,
         };
-        world.tell(Event::Loaded {
-            accounts: ids.into_iter().map(KnownAccount::new).collect(),
-            last_launch: Some(MONDAY),
-            paused_since: None,
-        });
+        world.load();
         world
+    }
+
+    /// The machine is told what the database has.
+    fn load(&mut self) {
+        let rows = self.known.values().cloned().map(|known| KnownAccount {
+            sessions: self.truth[&known.id].sessions,
+            ..known
+        });
+        let event = Event::Loaded {
+            accounts: rows.collect(),
+            last_launch: Some(self.last_launch),
+            paused_since: self.paused.last().and_then(|(_, since)| *since),
+        };
+        self.tell(event);
     }
 
     /// The usual one, after its first sweep.
@@ -144,6 +161,7 @@ impl World {
     }
 
     pub(super) fn launch(&mut self, account: u16) {
+        self.last_launch = self.now;
         self.truth.get_mut(&id(account)).expect("known").sessions += 1;
         self.tell(Event::SessionStarted {
             account: id(account),
@@ -165,13 +183,26 @@ impl World {
         ticket
     }
 
-    /// A session of the account reports what is true.
+    /// A session of the account reports what is true: it is taken into the database, and the machine told of that.
     pub(super) fn report(&mut self, account: u16) {
         let sample = self.sample(id(account), Source::Live);
-        self.tell(Event::LiveSample {
-            account: id(account),
-            sample,
-        });
+        if self.offer(id(account), sample) {
+            self.load();
+        }
+    }
+
+    fn offer(&mut self, account: AccountId, sample: Sample) -> bool {
+        let known = self.known.get_mut(&account).expect("known");
+        // As the database does after the clock was set back.
+        let latest = self.now.plus(seconds(300));
+        known.held.take_if(|held| held.measured_at > latest);
+        let is_news = accept(known.held.as_ref(), &sample) == Acceptance::Accepted;
+        if is_news {
+            self.kept += 1;
+            self.measured.push((sample.measured_at, account));
+            known.held = Some(carry_over(known.held.as_ref(), sample));
+        }
+        is_news
     }
 
     pub(super) fn run(&mut self, time: Duration) {
@@ -262,11 +293,11 @@ impl World {
                 self.answer_after(Duration::from_millis(200), event);
             }
             Action::Keep { account, sample } => {
-                self.kept += 1;
-                self.measured.push((sample.measured_at, account));
+                self.offer(account, sample);
             }
             Action::SetNeedsLogin { account, needs } => {
                 self.needs_login.push((self.now, account, needs));
+                self.known.get_mut(&account).expect("known").needs_login = needs;
             }
             Action::SetCadence { account, every } => {
                 self.cadences.insert(account, every);
@@ -275,7 +306,13 @@ impl World {
             Action::Publish { sweep } => self.publications.push((self.now, sweep)),
             Action::Reply { ticket, reply } => self.replies.push((self.now, ticket, reply)),
             Action::Log(fact) => self.facts.push((self.now, fact)),
-            Action::SetProbed { .. } | Action::SetLimited { .. } => {}
+            Action::SetProbed { account, .. } => {
+                let now = self.now;
+                self.known.get_mut(&account).expect("known").probed_at = Some(now);
+            }
+            Action::SetLimited { account, until, .. } => {
+                self.known.get_mut(&account).expect("known").limited_until = until;
+            }
         }
     }
 

@@ -1,14 +1,15 @@
 //! What never happens, and what always has happened in the end.
 
+use super::accounts::fate;
 use super::simulation::Simulation;
-use super::world::Line;
 use crate::core::pool::action::{Action, Fact, ReplaceReason, Reply, Typing};
+use crate::core::pool::handoff::CONTINUE;
 use crate::core::pool::id::{DeliveryNumber, Place, SessionId, Ticket};
 use crate::core::pool::machine::Machine;
 use crate::core::pool::notice::Notice;
 use crate::core::pool::slot::{State, Turn};
 use crate::core::pool::status::{Readiness, Status};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl Simulation {
     pub(super) fn excuse(&mut self, session: SessionId) {
@@ -122,14 +123,17 @@ impl Simulation {
         let working = claude.and_then(|claude| claude.working.as_ref());
         let pools = working.filter(|working| self.promises.contains_key(&working.text));
         match typing {
+            Typing::Prompt(text) if **text == *CONTINUE => {}
             Typing::Prompt(text) => {
-                let promise = &self.promises[&**text];
-                assert!(!promise.refused, "{text} was refused and is typed");
-                let row = self.world.disk.prompts.get(&promise.session);
-                let delivery = row.and_then(|(prompt, ..)| prompt.delivery);
-                let written = delivery.is_some_and(|d| d.place == place && d.number == number);
+                let promise = self.promises.get(&**text);
+                let refused = promise.is_some_and(|promise| promise.refused);
+                assert!(!refused, "{text} was refused and is typed");
+                let rows = self.world.disk.prompts.values();
+                let mut deliveries = rows.filter_map(|(prompt, ..)| prompt.delivery);
+                let written = deliveries.any(|d| d.place == place && d.number == number);
                 assert!(written, "{text} is typed before that is on disk");
-                assert_eq!(self.taken_times(text), 0, "{text} is typed again");
+                let (times, _) = fate(&self.world, text);
+                assert_eq!(times, 0, "{text} is typed again");
             }
             Typing::Clear => {
                 let seated = |s: &&crate::core::pool::record::SessionRecord| {
@@ -154,13 +158,6 @@ impl Simulation {
         }
     }
 
-    fn taken_times(&self, text: &str) -> usize {
-        let lines = self.world.transcripts.values().flatten();
-        lines
-            .filter(|line| matches!(line, Line::Prompt(prompt) if prompt == text))
-            .count()
-    }
-
     fn check_fact(&mut self, fact: &Fact) {
         let Some(machine) = &self.world.machine else {
             return;
@@ -172,6 +169,7 @@ impl Simulation {
                 assert!(!pinned, "{session} is pinned and has to leave");
             }
             Fact::Redelivering { .. } => self.redelivered += 1,
+            Fact::HandedOver { .. } => self.handed_over += 1,
             Fact::Replaced { place, why } => {
                 let claude = self.world.hosts.get(place).map(|host| &host.claude);
                 let working = claude.and_then(|claude| claude.working.as_ref());
@@ -218,20 +216,20 @@ impl Simulation {
         let machine = self.world.machine.as_ref().expect("a daemon runs");
         assert!(self.open.is_empty(), "never answered: {:?}", self.open);
         self.check_lines(machine);
-        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
-        for line in self.world.transcripts.values().flatten() {
-            if let Line::Prompt(text) = line {
-                *taken.entry(text).or_default() += 1;
-            }
-        }
+        self.check_refused();
         for (text, promise) in &self.promises {
-            let times = taken.get(text.as_str()).copied().unwrap_or(0);
+            let (times, is_open) = fate(&self.world, text);
+            let stayed = self.world.roster.stayed.contains(&promise.session);
+            assert!(
+                !is_open || promise.excused || stayed,
+                "{text} was refused in the middle and not gone on with: {promise:?}"
+            );
             assert!(times <= 1, "{text} was taken {times} times");
             assert!(
                 times == 0 || !promise.refused,
                 "{text} was refused and taken"
             );
-            let lost = promise.accepted && !promise.excused && times == 0;
+            let lost = promise.accepted && !promise.excused && !stayed && times == 0;
             assert!(!lost, "{text} was accepted and is lost: {promise:?}");
             self.taken += times as u64;
         }

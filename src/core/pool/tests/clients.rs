@@ -217,6 +217,7 @@ impl Simulation {
         match what {
             0 if claude.in_box.is_empty() => {
                 claude.in_box = "/clear".to_owned();
+                self.world.cleared(place);
                 self.world.submit(place);
             }
             1 if claude.in_box.is_empty() => {

@@ -168,11 +168,22 @@ impl World {
         self.hook(place, Hook::PromptAccepted { text }, Some(prompt_id));
         self.after(90, Happening::Write(place, Readiness::Busy));
         let time = self.chance.between(self.turn.0, self.turn.1);
+        match self.will_be_refused(place) {
+            Some(true) => return self.refused_later(place, number, time),
+            Some(false) => return self.after(time / 4, Happening::Refused(place, number)),
+            None => {}
+        }
         self.after(time / 2, Happening::Says(place, number));
         if self.chance.chance(10) && time > 1500 {
             self.after(time / 2 + 10, Happening::Asks(place, number));
         }
         self.after(time, Happening::TurnOver(place, number));
+    }
+
+    /// A tool runs, and then the plan refuses to go on.
+    fn refused_later(&mut self, place: Place, number: u64, time: u64) {
+        self.after(time / 2, Happening::Says(place, number));
+        self.after(time, Happening::Refused(place, number));
     }
 
     pub(super) fn is_at(&self, place: Place, turn: u64) -> bool {

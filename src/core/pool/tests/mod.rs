@@ -1,5 +1,6 @@
 //! The machine among simulated processes, hosts, disks and clients.
 
+mod accounts;
 mod checks;
 mod chooser;
 mod claude;

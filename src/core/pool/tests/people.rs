@@ -237,6 +237,13 @@ impl Simulation {
         let destroys = self.world.chance.chance(50);
         self.world.people.ending = Some(destroys);
         if destroys {
+            // Turns that are under way end with it.
+            let hosts = self.world.hosts.values();
+            for working in hosts.filter_map(|host| host.claude.working.as_ref()) {
+                if let Some(promise) = self.promises.get_mut(&working.text) {
+                    promise.excused = true;
+                }
+            }
             self.ask(Request::Destroy { confirm: true });
         } else {
             self.world.handle(Event::Leaving);

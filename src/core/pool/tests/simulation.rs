@@ -1,6 +1,7 @@
 //! Chance does its worst to the machine; whatever it does, some things never happen, and when it stops everything comes
 //! to a good end. `CCP_SEED=n` runs one seed and prints what happened; `CCP_TEST_LONG=1` runs a hundred thousand.
 
+use super::accounts::Roster;
 use super::world::{Faults, Happening, World, ms};
 use crate::core::pool::event::Request;
 use crate::core::pool::id::{SessionId, Ticket};
@@ -32,6 +33,7 @@ pub(super) struct Simulation {
     pub(super) evictions: u64,
     pub(super) redelivered: u64,
     pub(super) taken: u64,
+    pub(super) handed_over: u64,
 }
 
 impl Simulation {
@@ -62,6 +64,10 @@ impl Simulation {
             0
         };
         world.size = u32::try_from(world.chance.between(1, 4)).unwrap_or(1);
+        if world.chance.chance(50) {
+            world.roster = Roster::of(world.chance.between(1, 4));
+            world.roster.limit = world.chance.between(5, 60);
+        }
         world.settings.keep_fresh = u32::try_from(world.chance.below(3)).unwrap_or(0);
         Self {
             world,
@@ -73,6 +79,7 @@ impl Simulation {
             evictions: 0,
             redelivered: 0,
             taken: 0,
+            handed_over: 0,
         }
     }
 
@@ -126,6 +133,7 @@ impl Simulation {
             ..Faults::default()
         };
         self.calm_people();
+        self.world.roster.limit = 0;
         let until = self.world.now.plus(ms(1_200_000));
         let mut steps = 0_u64;
         while self.step(until) {
@@ -176,7 +184,7 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
     }
     let long = std::env::var("CCP_TEST_LONG").is_ok_and(|value| value == "1");
     let seeds = if long { 100_000 } else { 2_000 };
-    let (mut taken, mut redelivered, mut evictions) = (0, 0, 0);
+    let (mut taken, mut redelivered, mut evictions, mut handed_over) = (0, 0, 0, 0);
     let (mut lines, mut ends) = (0, 0);
     let mut failed = Vec::new();
     for seed in 0..seeds {
@@ -187,6 +195,7 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
                 evictions += simulation.evictions;
                 lines += simulation.world.people.lines();
                 ends += simulation.world.people.ends;
+                handed_over += simulation.handed_over;
             }
             Err((text, _)) => failed.push(format!("seed {seed}: {text}")),
         }
@@ -200,9 +209,11 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
         failed.join("; ")
     );
     println!(
-        "{seeds} seeds: {taken} prompts taken, {redelivered} delivered again, {evictions} evictions, {lines} half-typed lines, {ends} ends"
+        "{seeds} seeds: {taken} prompts taken, {redelivered} delivered again, {evictions} evictions, \
+         {handed_over} handed over, {lines} half-typed lines, {ends} ends"
     );
     // The worlds are not so kind, or so cruel, that nothing is tried.
     assert!(taken > seeds * 5 && redelivered > seeds / 50 && evictions > seeds);
+    assert!(handed_over > seeds / 2);
     assert!(lines > seeds / 8 && ends > seeds / 50);
 }

@@ -1,8 +1,10 @@
 //! A simulated world: hosts that outlive the daemon, a disk that can be full, transcripts, and a daemon that is killed
 //! and started again. Nothing in it is real, least of all time.
 
+use super::accounts::Roster;
 use super::chooser::Chooser;
 use super::claude::Claude;
+use crate::core::account::AccountId;
 use crate::core::pool::action::{Action, Typing};
 use crate::core::pool::event::{End, Event, InTranscript, Known, LivingHost, Report, Settings};
 use crate::core::pool::id::{Build, ClaudeUuid, DeliveryNumber, Place, SessionId, Token};
@@ -48,6 +50,10 @@ pub(super) enum Happening {
     Says(Place, u64),
     Asks(Place, u64),
     TurnOver(Place, u64),
+    /// A turn is refused; a line is written down; a limit has come to its end.
+    Refused(Place, u64),
+    Record(Place, ClaudeUuid, Line),
+    Reset,
     /// A resumed conversation is there.
     Resumed(Place, ClaudeUuid),
     /// A process is gone.
@@ -63,6 +69,7 @@ pub(super) enum Happening {
 pub(super) struct Host {
     pub(super) build: Build,
     pub(super) cwd: PathBuf,
+    pub(super) account: Option<AccountId>,
     pub(super) done: DeliveryNumber,
     pub(super) claude: Claude,
     pub(super) reports: Vec<Report>,
@@ -77,6 +84,7 @@ pub(super) enum Line {
     Prompt(String),
     Said,
     Ended,
+    Refused(Option<Timestamp>),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -103,6 +111,7 @@ pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) size: u32,
     pub(super) turn: (u64, u64),
+    pub(super) roster: Roster,
     pub(super) trace: Option<Vec<String>>,
     pub(super) performed: Vec<Action>,
     pub(super) shutdown: bool,
@@ -139,6 +148,7 @@ impl World {
             },
             size,
             turn: (300, 4000),
+            roster: Roster::default(),
             trace: None,
             performed: Vec::new(),
             shutdown: false,
@@ -201,9 +211,10 @@ impl World {
                 place,
                 build,
                 cwd,
+                account,
                 resume,
                 ..
-            } => self.spawn(place, build, cwd, resume),
+            } => self.spawn(place, build, cwd, account, resume),
             Action::End { place } => {
                 let time = self.chance.between(100, 600);
                 self.after(time, Happening::Gone(place, End::Exited("143".to_owned())));
@@ -250,6 +261,13 @@ impl World {
                     },
                 );
             }
+            Action::Choose {
+                session,
+                account,
+                until,
+                refused,
+                ..
+            } => self.choose(session, account, until, &refused),
             Action::SaveSize { size } => self.size = size,
             Action::Shutdown => self.shutdown = true,
             Action::SetSession { .. }
@@ -261,7 +279,14 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, place: Place, build: Build, cwd: PathBuf, resume: Option<ClaudeUuid>) {
+    fn spawn(
+        &mut self,
+        place: Place,
+        build: Build,
+        cwd: PathBuf,
+        account: Option<AccountId>,
+        resume: Option<ClaudeUuid>,
+    ) {
         self.generation = self.generation.max(place.generation.0);
         if self.chance.chance(self.faults.failed_start) {
             let how = End::SpawnFailed("no".to_owned());
@@ -273,9 +298,11 @@ impl World {
         );
         let known = resume.filter(|uuid| self.transcripts.contains_key(uuid));
         let uuid = known.unwrap_or_else(|| self.new_uuid());
+        let account = account.or_else(|| self.any_account());
         let host = Host {
             build,
             cwd,
+            account,
             done: DeliveryNumber(0),
             claude: Claude::new(uuid),
             reports: Vec::new(),
@@ -290,7 +317,7 @@ impl World {
             Event::Spawned {
                 place,
                 pid,
-                account: None,
+                account,
             },
         );
         if self.stands_at_dialog(place) {
@@ -346,7 +373,14 @@ impl World {
             .iter()
             .position(|line| matches!(line, Line::Prompt(_)));
         let turn = &after[..until.unwrap_or(after.len())];
-        if turn.contains(&Line::Ended) {
+        let refused = turn.iter().find_map(|line| match line {
+            Line::Refused(until) => Some(*until),
+            _ => None,
+        });
+        if let Some(until) = refused {
+            let followed = turn.contains(&Line::Said);
+            InTranscript::Refused { followed, until }
+        } else if turn.contains(&Line::Ended) {
             InTranscript::Answered
         } else {
             InTranscript::Taken {
@@ -402,6 +436,13 @@ impl World {
                 }
             }
             Happening::TurnOver(place, turn) => self.turn_over(place, turn),
+            Happening::Refused(place, turn) => self.refuse(place, turn),
+            Happening::Record(place, uuid, line) => {
+                if self.hosts.contains_key(&place) {
+                    self.transcripts.entry(uuid).or_default().push(line);
+                }
+            }
+            Happening::Reset => self.tell_standing(),
             Happening::Resumed(place, uuid) => self.resumed(place, uuid),
             Happening::Gone(place, how) => self.gone(place, how),
             Happening::Disk(daemon, token, changes) => self.written(daemon, token, changes),
@@ -449,7 +490,7 @@ impl World {
         let noted = match self.disk.prompts.remove(&id) {
             Some((_, uuid, length)) if before == prompt.delivery => (uuid, length),
             _ => {
-                let uuid = self.disk.sessions.get(&id).and_then(|s| s.uuid.clone());
+                let uuid = prompt.conversations.first().cloned();
                 let uuid = uuid.unwrap_or_else(|| ClaudeUuid::new(""));
                 let length = self.transcripts.get(&uuid).map_or(0, Vec::len);
                 (uuid, length)
@@ -498,11 +539,12 @@ impl World {
             return;
         }
         self.machine = Some(Machine::new());
+        let standing = self.standing();
         let hosts = self.hosts.iter().map(|(place, host)| LivingHost {
             place: *place,
             build: host.build,
             cwd: host.cwd.clone(),
-            account: None,
+            account: host.account,
             pid: u32::try_from(place.generation.0).ok(),
             done: host.done,
             uuid: host.claude.written_uuid.clone(),
@@ -514,6 +556,7 @@ impl World {
         let known = Known {
             size: self.size,
             settings: self.settings.clone(),
+            standing,
             sessions: self.disk.sessions.values().cloned().collect(),
             prompts: self
                 .disk
