@@ -3,7 +3,9 @@
 //!
 //! claude appends while we read. A file that shrinks meanwhile is read anew; bytes that are no UTF-8 are shown as such.
 
-use crate::core::transcript::{self, Capture, LastTurn, LastTurnReader, OpeningReader, Wanted};
+use crate::core::transcript::{
+    self, Capture, Detail, LastTurn, LastTurnReader, OpeningReader, Part, Wanted,
+};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -15,8 +17,6 @@ const FIRST_BLOCK: usize = 64 * 1024;
 const LAST_BLOCK: usize = 1024 * 1024;
 /// A longer line is passed over: no record of a conversation has as much, and memory is not theirs to take.
 pub const MAX_LINE_BYTES: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 };
-/// A longer answer is refused: a reply is one line in the memory of both sides.
-pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// How far a beginning is looked for. What claude notes before the first prompt has some hundred kilobytes.
 const OPENING_BYTES: u64 = 8 * 1024 * 1024;
 /// How often a file that shrinks under our hands is begun anew.
@@ -24,18 +24,12 @@ const ATTEMPTS: u32 = 3;
 
 /// Why a transcript gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum TranscriptError {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The answer has too many bytes.
-    #[error("the answer is larger than {} MiB: ask for fewer turns or less detail", MAX_ANSWER_BYTES >> 20)]
-    TooLarge,
+#[error("cannot read {}: {source}", path.display())]
+pub struct TranscriptError {
+    /// Which.
+    path: PathBuf,
+    /// Why.
+    source: io::Error,
 }
 
 /// Where the transcript of a session is that began in `cwd`, a real path. claude makes the file at the first prompt.
@@ -140,23 +134,70 @@ pub fn length(path: &Path) -> Result<u64, TranscriptError> {
     }
 }
 
-/// What is wanted of a transcript, as JSONL; empty when there is none.
+/// What is wanted of a transcript, its lines in their order; none when there is none.
 ///
 /// # Errors
-/// When it cannot be read, or the answer is too large.
-pub fn capture(path: &Path, wanted: Wanted) -> Result<String, TranscriptError> {
-    let answer = backwards(
-        path,
-        || Capture::new(wanted),
-        |capture, line| capture.take(line) && capture.bytes() <= MAX_ANSWER_BYTES,
-    )?;
-    if answer
-        .as_ref()
-        .is_some_and(|a| a.bytes() > MAX_ANSWER_BYTES)
-    {
-        return Err(TranscriptError::TooLarge);
+/// When it cannot be read.
+pub fn capture(path: &Path, wanted: Wanted) -> Result<Captured, TranscriptError> {
+    let found = backwards(path, || Capture::new(wanted), Capture::take)?;
+    let (capture, file) = found.map_or((None, None), |(c, file)| (Some(c), Some(file)));
+    Ok(Captured {
+        path: path.to_owned(),
+        file,
+        detail: wanted.detail,
+        parts: capture.map(Capture::finish).unwrap_or_default().into_iter(),
+    })
+}
+
+/// The lines of an answer. The last megabyte of it is in memory, what is before is read when it is handed over.
+#[derive(Debug)]
+pub struct Captured {
+    path: PathBuf,
+    file: Option<File>,
+    detail: Detail,
+    parts: std::vec::IntoIter<Part>,
+}
+
+impl Captured {
+    /// Whether some of it is still to be read.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        // The end is what is kept.
+        let first = self.parts.as_slice().first();
+        matches!(first, Some(Part::Line { .. }))
     }
-    Ok(answer.map(Capture::finish).unwrap_or_default())
+
+    /// All of it, as JSONL, without a line feed at the end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn text(self) -> Result<String, TranscriptError> {
+        let lines: Result<Vec<String>, _> = self.collect();
+        Ok(lines?.join("\n"))
+    }
+
+    fn read(&self, at: u64, bytes: usize) -> io::Result<String> {
+        let mut line = vec![0; bytes];
+        if let Some(file) = &self.file {
+            file.read_exact_at(&mut line, at)?;
+        }
+        let shown = transcript::shown(self.detail, &line);
+        shown.ok_or_else(|| io::Error::other("it has changed while it was read"))
+    }
+}
+
+impl Iterator for Captured {
+    type Item = Result<String, TranscriptError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(match self.parts.next()? {
+            Part::Text(text) => Ok(text),
+            Part::Line { at, bytes } => {
+                let read = self.read(at, bytes);
+                read.map_err(|source| failed(&self.path, source))
+            }
+        })
+    }
 }
 
 /// How the last turn stands; nothing in it when there is no transcript.
@@ -164,8 +205,9 @@ pub fn capture(path: &Path, wanted: Wanted) -> Result<String, TranscriptError> {
 /// # Errors
 /// When it cannot be read.
 pub fn last_turn(path: &Path) -> Result<LastTurn, TranscriptError> {
-    let reader = backwards(path, LastTurnReader::default, LastTurnReader::take)?;
-    Ok(reader.map(LastTurnReader::finish).unwrap_or_default())
+    let take = |reader: &mut LastTurnReader, _, line: &[u8]| reader.take(line);
+    let found = backwards(path, LastTurnReader::default, take)?;
+    Ok(found.map(|(reader, _)| reader.finish()).unwrap_or_default())
 }
 
 /// The organisation whose credential the conversation used last; none when claude did not write it down.
@@ -173,11 +215,11 @@ pub fn last_turn(path: &Path) -> Result<LastTurn, TranscriptError> {
 /// # Errors
 /// When it cannot be read.
 pub fn last_organization(path: &Path) -> Result<Option<String>, TranscriptError> {
-    let take = |found: &mut Option<String>, line: &[u8]| {
+    let take = |found: &mut Option<String>, _, line: &[u8]| {
         *found = transcript::organization_in(line);
         found.is_none()
     };
-    Ok(backwards(path, || None, take)?.flatten())
+    Ok(backwards(path, || None, take)?.and_then(|(found, _)| found))
 }
 
 /// Whether a prompt that was typed as `typed` was written down beyond `offset`. A file that has become shorter than that
@@ -225,18 +267,17 @@ fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 fn failed(path: &Path, source: io::Error) -> TranscriptError {
-    TranscriptError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    let path = path.to_owned();
+    TranscriptError { path, source }
 }
 
-/// Hands the lines to `take`, last one first, until it has enough or the file is over. None when there is no file.
+/// Hands the lines to `take`, each with where it begins, last one first, until it has enough or the file is over. None
+/// when there is no file.
 fn backwards<T>(
     path: &Path,
     new: impl Fn() -> T,
-    take: impl Fn(&mut T, &[u8]) -> bool,
-) -> Result<Option<T>, TranscriptError> {
+    take: impl Fn(&mut T, u64, &[u8]) -> bool,
+) -> Result<Option<(T, File)>, TranscriptError> {
     let mut last_error = io::Error::from(io::ErrorKind::UnexpectedEof);
     for _ in 0..ATTEMPTS {
         let mut taker = new();
@@ -245,8 +286,8 @@ fn backwards<T>(
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed(path, source)),
         };
-        match lines_from_end(&file, |line| take(&mut taker, line)) {
-            Ok(()) => return Ok(Some(taker)),
+        match lines_from_end(&file, |at, line| take(&mut taker, at, line)) {
+            Ok(()) => return Ok(Some((taker, file))),
             // It has become shorter: begin anew with what is there now.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => last_error = error,
             Err(source) => return Err(failed(path, source)),
@@ -255,7 +296,7 @@ fn backwards<T>(
     Err(failed(path, last_error))
 }
 
-fn lines_from_end(file: &File, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+fn lines_from_end(file: &File, mut take: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
     let mut start = file.metadata()?.len();
     let mut block = FIRST_BLOCK;
     // Beginnings of lines whose end was read before: the part read last is at the end.
@@ -271,7 +312,8 @@ fn lines_from_end(file: &File, mut take: impl FnMut(&[u8]) -> bool) -> io::Resul
         let mut end = bytes.len();
         while let Some(feed) = bytes[..end].iter().rposition(|byte| *byte == b'\n') {
             let tail = &bytes[feed + 1..end];
-            if !is_too_long && !hand_over(tail, &mut pieces, &mut take) {
+            let at = start + feed as u64 + 1;
+            if !is_too_long && !hand_over(tail, &mut pieces, |line| take(at, line)) {
                 return Ok(());
             }
             pieces.clear();
@@ -287,13 +329,13 @@ fn lines_from_end(file: &File, mut take: impl FnMut(&[u8]) -> bool) -> io::Resul
         }
     }
     if !is_too_long {
-        hand_over(&[], &mut pieces, &mut take);
+        hand_over(&[], &mut pieces, |line| take(0, line));
     }
     Ok(())
 }
 
 /// Hands over the line that begins with `head`; the pieces of its rest are in reverse.
-fn hand_over(head: &[u8], pieces: &mut Vec<Vec<u8>>, take: &mut impl FnMut(&[u8]) -> bool) -> bool {
+fn hand_over(head: &[u8], pieces: &mut Vec<Vec<u8>>, mut take: impl FnMut(&[u8]) -> bool) -> bool {
     if pieces.is_empty() {
         return head.is_empty() || take(head);
     }
@@ -324,6 +366,11 @@ mod tests {
         (home, path)
     }
 
+    fn all_of(path: &Path, wanted: Wanted) -> String {
+        let captured = capture(path, wanted).expect("reads");
+        captured.text().expect("reads")
+    }
+
     fn turn(prompt: &str, answer: &str) -> String {
         format!(
             "{{\"type\":\"user\",\"message\":{{\"content\":\"{prompt}\"}}}}\n{{\"type\":\"assistant\",\"message\":{{\"content\":[{{\"type\":\"text\",\"text\":\"{answer}\"}}]}}}}\n"
@@ -344,7 +391,7 @@ mod tests {
             let (_home, path) = file(text.as_bytes());
             let mut lines = Vec::new();
             let opened = File::open(&path).expect("opens");
-            lines_from_end(&opened, |line| {
+            lines_from_end(&opened, |_, line| {
                 lines.push(String::from_utf8(line.to_vec()).expect("text"));
                 true
             })
@@ -352,7 +399,7 @@ mod tests {
             lines.reverse();
             let expected: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
             assert!(lines == expected, "padding {padding}");
-            assert_eq!(capture(&path, LAST).expect("reads").lines().count(), 2);
+            assert_eq!(all_of(&path, LAST).lines().count(), 2);
         }
     }
 
@@ -365,7 +412,7 @@ mod tests {
         bytes.extend_from_slice(&vec![b'z'; MAX_LINE_BYTES + 10]);
         bytes.extend_from_slice(b"\n{\"type\":\"assistant\",\"mess");
         let (_home, path) = file(&bytes);
-        let answer = capture(&path, LAST).expect("reads");
+        let answer = all_of(&path, LAST);
         assert!(
             answer.ends_with("{\"type\":\"assistant\",\"message\":{\"content\":\"b\u{fffd}\"}}"),
             "{answer}"
@@ -382,7 +429,7 @@ mod tests {
     fn no_file_is_no_turn_and_a_shorter_one_is_read_anew() {
         let (home, path) = file(turn("one", "a").as_bytes());
         let none = home.path().join("none.jsonl");
-        assert_eq!(capture(&none, LAST).expect("reads"), "");
+        assert_eq!(all_of(&none, LAST), "");
         assert_eq!(last_turn(&none).expect("reads"), LastTurn::default());
         assert!(!has_prompt(&none, 0, "one").expect("reads"));
         assert_eq!(length(&none).expect("looks"), 0);
@@ -398,7 +445,7 @@ mod tests {
         (&shrink)
             .write_all((turn("long", &long) + &turn("two", "b")).as_bytes())
             .expect("writes");
-        let result = lines_from_end(&opened, |_| {
+        let result = lines_from_end(&opened, |_, _| {
             shrink.set_len(0).expect("shrinks");
             true
         });
@@ -462,5 +509,35 @@ mod tests {
         std::fs::create_dir_all(there.parent().expect("has one")).expect("makes");
         File::create(&there).expect("creates");
         assert_eq!(find(home.path(), "id"), Some(there));
+    }
+
+    #[test]
+    fn a_long_answer_is_read_while_it_is_handed_over() {
+        let turns: String = (0..3000)
+            .map(|n| turn(&format!("p{n}"), &"y".repeat(1000)))
+            .collect();
+        let (_home, path) = file(turns.as_bytes());
+        for detail in [Detail::Raw, Detail::Tools] {
+            let all = Wanted { turns: 0, detail };
+            let captured = capture(&path, all).expect("reads");
+            assert!(captured.is_long());
+            assert!(captured.text().expect("reads") == turns.trim_end());
+            let some = Wanted { turns: 5, detail };
+            let captured = capture(&path, some).expect("reads");
+            assert!(!captured.is_long());
+            let lines: Vec<&str> = turns.lines().collect();
+            assert_eq!(
+                captured.text().expect("reads"),
+                lines[lines.len() - 10..].join("\n")
+            );
+        }
+        // One that is cut meanwhile is no answer.
+        let all = Wanted {
+            turns: 0,
+            detail: Detail::Raw,
+        };
+        let captured = capture(&path, all).expect("reads");
+        File::create(&path).expect("empties it");
+        assert!(captured.text().is_err());
     }
 }

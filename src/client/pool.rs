@@ -15,6 +15,10 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 /// How much longer than its own timeout a `wait` is waited for: reading a long transcript takes its time.
 pub const WAIT_MARGIN: Duration = Duration::from_secs(30);
 
+/// A message that has begun to come is waited for as long as more of it comes within this time: it may have a hundred
+/// megabytes, and come by a slow line.
+const STALLED: Duration = Duration::from_secs(30);
+
 /// Why there is no reply.
 #[derive(Debug)]
 pub enum PoolClientError {
@@ -159,7 +163,7 @@ impl PoolClient {
         &mut self,
         patience: Option<Duration>,
     ) -> Result<Option<Received>, PoolClientError> {
-        let deadline = patience.map(|patience| Instant::now() + patience);
+        let mut deadline = patience.map(|patience| Instant::now() + patience);
         let mut chunk = [0; 64 * 1024];
         loop {
             match self.lines.next() {
@@ -174,7 +178,11 @@ impl PoolClient {
                 .set_read_timeout(deadline.map(at_least_a_moment))?;
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Ok(None),
-                Ok(count) => self.lines.push(&chunk[..count]),
+                Ok(count) => {
+                    self.lines.push(&chunk[..count]);
+                    let stalled = Instant::now() + STALLED;
+                    deadline = deadline.map(|deadline| deadline.max(stalled));
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(late(error, patience.unwrap_or_default())),

@@ -24,6 +24,10 @@ pub const ALLOWED: &[&str] = &["compact", "init", "review", "security-review"];
 /// What ends claude when it is all there is in a prompt (its own list, in 2.1.197 and 2.1.329 alike).
 pub const EXIT_WORDS: &[&str] = &["exit", "quit", ":q", ":q!", ":wq", ":wq!"];
 
+/// The longest prompt, in bytes. It is typed: a megabyte takes claude about a minute, and more takes longer. No model's
+/// context holds more than this.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// A text that may be typed: nothing in it is an order to claude, and claude takes every character as it stands.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Prompt(String);
@@ -38,6 +42,11 @@ pub enum Refusal {
     },
     /// Nothing is left of it that claude would submit.
     Empty,
+    /// It has more than [`MAX_BYTES`].
+    TooLong {
+        /// How many.
+        bytes: usize,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -52,6 +61,10 @@ impl fmt::Display for Refusal {
                 "`{word}` alone ends Claude Code; put other words with it to send it as text"
             ),
             Self::Empty => write!(f, "the prompt is empty"),
+            Self::TooLong { bytes } => write!(
+                f,
+                "a prompt has at most {MAX_BYTES} bytes, not {bytes}; put it into a file, and name that in a shorter one"
+            ),
         }
     }
 }
@@ -63,6 +76,10 @@ impl Prompt {
     /// # Errors
     /// When claude would take the text, or its first word, for an order, or when there is nothing to submit.
     pub fn parse(text: &str, is_custom: impl FnOnce(&str) -> bool) -> Result<Self, Refusal> {
+        let bytes = text.len();
+        if bytes > MAX_BYTES {
+            return Err(Refusal::TooLong { bytes });
+        }
         let mut typed = text::typed(text);
         let trimmed = typed.trim();
         if trimmed.is_empty() {

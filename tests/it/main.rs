@@ -19,6 +19,7 @@ mod real;
 mod renew;
 mod rules;
 mod service;
+mod sshd;
 mod support;
 mod tidy;
 mod views;

@@ -6,5 +6,7 @@ mod events;
 mod keeping;
 mod prompts;
 mod recovery;
+mod remote;
 pub mod stage;
+mod tools;
 mod turns;

@@ -7,6 +7,7 @@ mod disk;
 mod ground;
 mod kept;
 mod left_behind;
+mod lengths;
 mod mutated;
 mod places;
 mod reports;

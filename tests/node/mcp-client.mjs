@@ -1,6 +1,6 @@
 // Talks to an MCP server with the protocol's own client library, which checks every answer against the protocol and every
-// structured result against the tool's schema. Usage: mcp-client.mjs COMMAND [ARGUMENT...]. Reads one line, when the pool
-// has the first wait, and prints what it saw as JSON.
+// structured result against the tool's schema. Usage: mcp-client.mjs COMMAND [ARGUMENT...]. The first session is given
+// the prompt in CCP_TEST_PROMPT. Reads one line, when the pool has the first wait, and prints what it saw as JSON.
 import { once } from 'node:events';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -15,7 +15,7 @@ const seen = { server: client.getServerVersion(), instructions: client.getInstru
 seen.tools = (await client.listTools()).tools;
 await client.ping();
 
-seen.start = await call('start', { prompt: 'do it', name: 'parser' });
+seen.start = await call('start', { prompt: process.env.CCP_TEST_PROMPT ?? 'do it', name: 'parser' });
 const { sessionId } = seen.start.structuredContent;
 
 // A wait is given up while another call is answered.

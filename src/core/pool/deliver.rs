@@ -15,8 +15,6 @@ use std::time::Duration;
 
 /// How long after the submit key a prompt is looked for, and how long after that again.
 const LOOK: Duration = Duration::from_secs(1);
-/// What was put back into the box is seen on the screen within this time; a prompt that comes before saves it once more.
-const SHOWS: Duration = Duration::from_secs(1);
 /// How long a slot that is not ready for a prompt is left alone between two looks.
 const LOOK_BEFORE: Duration = Duration::from_secs(2);
 /// Claude may take so long to read a prompt on a machine that has much to do, and longer for a long one: it puts 2,500
@@ -73,7 +71,7 @@ impl Machine {
         let (Some(place), Some(process)) = (place, &mut slot.process) else {
             return;
         };
-        process.begin_typing(number, matches!(typing, Typing::PutBack(_)), now);
+        process.begin_typing(number, &typing, now);
         let ours = match &typing {
             Typing::Prompt(text) => Some(text.clone()),
             Typing::Clear => Some("/clear".into()),
@@ -171,6 +169,17 @@ impl Machine {
 
     fn type_prompt(&mut self, slot_id: SlotId, id: SessionId) {
         let now = self.now;
+        let slot = self.slots.get(&slot_id);
+        let line = slot.and_then(|slot| slot.process.as_ref()?.in_box(now).into());
+        if let Some(kept) = self.keep_line(id, &line.unwrap_or_default()) {
+            // The box is emptied once it is on disk what stood in it.
+            if let Some(State::Hosting(_, Turn::Delivering(submission))) =
+                self.slots.get_mut(&slot_id).map(|slot| &mut slot.state)
+            {
+                submission.wait = kept;
+            }
+            return;
+        }
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             return;
         };
@@ -184,13 +193,7 @@ impl Machine {
         };
         submission.to_send = false;
         submission.sent_at.get_or_insert(now);
-        let mut pending = process.pending.clone();
-        if let Some((text, at)) = process.put_back.take()
-            && pending.is_empty()
-            && now.since(at) < SHOWS
-        {
-            pending = text;
-        }
+        process.put_back = None;
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -198,9 +201,6 @@ impl Machine {
         let Some(text) = session.prompt.as_ref().map(|p| p.text.clone()) else {
             return;
         };
-        if !pending.is_empty() && session.record.saved_input.is_none() {
-            session.record.saved_input = Some(pending);
-        }
         self.mark(id);
         self.type_into(slot_id, number, Typing::Prompt(text));
     }

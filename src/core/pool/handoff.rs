@@ -317,7 +317,6 @@ impl Machine {
             }
         };
         let taken = choosing.text.is_some();
-        self.keep_half_typed(slot_id, id);
         self.owe_again(id, choosing.text);
         if let Some(to) = to {
             self.moved(id, from, to);

@@ -137,7 +137,9 @@ impl Machine {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         [
             self.wake,
-            self.alarms.first().map(|(at, _)| *at),
+            // Nobody hears them ring while no session moves.
+            (self.alarms.first().map(|(at, _)| *at))
+                .filter(|_| matches!(self.phase, Phase::Running)),
             self.next_timeout(),
             self.book.next_deadline(),
             match self.phase {

@@ -8,6 +8,7 @@ pub mod archive;
 mod book;
 mod deliver;
 pub mod event;
+mod half_typed;
 pub mod handoff;
 pub mod id;
 mod life;

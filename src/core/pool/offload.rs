@@ -1,7 +1,7 @@
 //! Taking a session out of its slot, and making the slot fresh again.
 
 use super::action::{ReplaceReason, Typing};
-use super::id::{SessionId, SlotId};
+use super::id::SlotId;
 use super::machine::Machine;
 use super::slot::{Process, State, Submission, Turn};
 use super::status::Disposition;
@@ -34,23 +34,11 @@ impl Machine {
             }
             () => None,
         };
-        self.keep_half_typed(slot_id, id);
         self.unseat(id);
         self.tell(id);
         match why {
             Some(why) => self.replace(slot_id, why),
             None => self.begin_clearing(slot_id),
-        }
-    }
-
-    /// What stands in the box of a session that leaves is put back when it returns.
-    pub(super) fn keep_half_typed(&mut self, slot_id: SlotId, id: SessionId) {
-        let process = self.slots.get(&slot_id).and_then(|s| s.process.as_ref());
-        let pending = process.map(|process| process.pending.clone());
-        if let (Some(pending), Some(session)) = (pending, self.sessions.get_mut(&id))
-            && !pending.is_empty()
-        {
-            session.record.saved_input = Some(pending);
         }
     }
 
@@ -143,6 +131,9 @@ impl Machine {
             self.replace(slot_id, ReplaceReason::Changed);
         } else if let Some(slot) = self.slots.get_mut(&slot_id) {
             slot.state = State::Fresh;
+            if let Some(process) = &mut slot.process {
+                process.left = None;
+            }
         }
         true
     }

@@ -287,6 +287,7 @@ impl Machine {
         };
         let process = slot.process.take();
         let session = slot.session();
+        let line = process.as_ref().map(|process| process.in_box(now));
         let lived = process.and_then(|p| p.ready_at).map(|at| now.since(at));
         let launch = slot.launch();
         let state = std::mem::replace(&mut slot.state, State::Empty { at: now, launch });
@@ -314,6 +315,9 @@ impl Machine {
             if gave_up {
                 self.log(Fact::GaveUp { slot: place.slot });
             }
+        }
+        if let (Some(session), Some(line)) = (session, line) {
+            self.keep_line(session, &line);
         }
         if matches!(self.phase, Phase::Running) {
             self.bereave(state, how);

@@ -313,9 +313,11 @@ impl Machine {
     }
 
     pub(super) fn unseat(&mut self, id: SessionId) {
-        let place = self
-            .slot_of(id)
-            .and_then(|slot| self.slots.get(&slot)?.place());
+        let slot = self.slot_of(id);
+        let place = slot.and_then(|slot| self.slots.get(&slot)?.place());
+        if let Some(slot) = slot {
+            self.keep_box(slot, id);
+        }
         if let Some(session) = self.sessions.get_mut(&id) {
             session.record.seat = None;
             session.kept = None;

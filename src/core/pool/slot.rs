@@ -1,5 +1,6 @@
 //! A slot as the machine holds it: the process in it, and what is being done with it.
 
+use super::action::Typing;
 use super::book::Epoch;
 use super::event::{Inspection, LivingHost};
 use super::handoff::Choosing;
@@ -18,8 +19,10 @@ use std::time::Duration;
 const GAP: u64 = 1000;
 /// How many earlier conversations of a process are remembered, to tell a late report from news.
 const PAST: usize = 16;
-/// A host answers a command within this time, holding back an attached client included.
+/// A host answers a command within this time, holding back an attached client included …
 const TYPING: Duration = Duration::from_secs(30);
+/// … and for each so many bytes of its text a second later: a long one is typed in pieces, as fast as claude takes them.
+const TYPES_PER_SECOND: u64 = 4096;
 /// A look at a process is answered within this time.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -55,6 +58,8 @@ pub(super) struct Process {
     pub(super) adopted_at: Option<Timestamp>,
     pub(super) registry: Registry,
     pub(super) pending: String,
+    /// The session that has just left it.
+    pub(super) left: Option<SessionId>,
     /// What was put back into the box last, and when.
     pub(super) put_back: Option<(String, Timestamp)>,
     next_number: u64,
@@ -102,6 +107,7 @@ impl Process {
                 uuid: None,
             },
             pending: String::new(),
+            left: None,
             put_back: None,
             next_number: 1,
             outstanding: None,
@@ -167,12 +173,18 @@ impl Process {
         number
     }
 
-    pub(super) fn begin_typing(&mut self, number: DeliveryNumber, puts_back: bool, now: Timestamp) {
+    pub(super) fn begin_typing(&mut self, number: DeliveryNumber, typing: &Typing, now: Timestamp) {
+        let bytes = match typing {
+            Typing::Prompt(text) => text.len(),
+            Typing::PutBack(text) => text.len(),
+            _ => 0,
+        };
+        let time = TYPING + Duration::from_secs(bytes as u64 / TYPES_PER_SECOND);
         self.pristine = false;
         self.outstanding = Some(Outstanding {
             number,
-            until: now.plus(TYPING),
-            puts_back,
+            until: now.plus(time),
+            puts_back: matches!(typing, Typing::PutBack(_)),
         });
     }
 

@@ -1,6 +1,6 @@
 //! Turns of a hosted session: when one begins, when it is over, and what is seen of its process meanwhile.
 
-use super::action::{Action, Fact, Typing};
+use super::action::{Action, Fact};
 use super::event::{InTranscript, Inspection};
 use super::id::{ClaudeUuid, DeliveryNumber, Place, SessionId, SlotId};
 use super::machine::Machine;
@@ -70,30 +70,6 @@ impl Machine {
             self.wake_at(by);
         }
         self.put_back(slot_id, id) || settled
-    }
-
-    /// Puts back what somebody had half typed when the box was needed.
-    fn put_back(&mut self, slot_id: SlotId, id: SessionId) -> bool {
-        let (Some(slot), Some(session)) =
-            (self.slots.get_mut(&slot_id), self.sessions.get_mut(&id))
-        else {
-            return false;
-        };
-        let Some(process) = slot.process.as_mut().filter(|process| process.is_ready()) else {
-            return false;
-        };
-        let Some(saved) = session.record.saved_input.clone() else {
-            return false;
-        };
-        if !process.pending.is_empty() {
-            // Something new stands there, or the very text: typed by a daemon before this one.
-            session.record.saved_input = None;
-            self.mark(id);
-            return true;
-        }
-        let number = process.number();
-        self.type_into(slot_id, number, Typing::PutBack(saved));
-        true
     }
 
     /// Claude works, and not on a prompt of the pool's.
@@ -409,34 +385,6 @@ impl Machine {
             delivery: ours.delivery,
             text: ours.text,
         });
-    }
-
-    /// What stands at a prompt changed.
-    pub(super) fn pending_input(&mut self, place: Place, text: String) {
-        let now = self.now;
-        let Some(slot) = self.at(place) else {
-            return;
-        };
-        let Some(process) = &mut slot.process else {
-            return;
-        };
-        // What stands there while the pool types is the pool's.
-        let State::Hosting(id, Turn::Quiet { .. } | Turn::Running(_)) = &slot.state else {
-            return;
-        };
-        let by_the_pool = process.outstanding.is_some_and(|o| !o.puts_back);
-        if process.pending == text || by_the_pool {
-            return;
-        }
-        let id = *id;
-        process.pending = text;
-        if process.outstanding.is_none()
-            && let Some(session) = self.sessions.get_mut(&id)
-        {
-            session.record.last_used_at = now;
-            self.mark(id);
-        }
-        self.touch(id);
     }
 }
 

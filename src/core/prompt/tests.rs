@@ -9,6 +9,7 @@ fn parse(text: &str) -> Result<String, String> {
         .map_err(|refusal| match refusal {
             Refusal::Reserved { word } => word,
             Refusal::Empty => "empty".to_owned(),
+            Refusal::TooLong { .. } => "too long".to_owned(),
         })
 }
 
@@ -16,6 +17,13 @@ fn parse(text: &str) -> Result<String, String> {
 fn check(text: &str, expected: Result<&str, &str>) {
     let expected = expected.map(str::to_owned).map_err(str::to_owned);
     assert_eq!(parse(text), expected, "{text:?}");
+}
+
+#[test]
+fn what_no_context_holds_is_not_typed() {
+    let longest = "x".repeat(MAX_BYTES);
+    check(&longest, Ok(&longest));
+    check(&format!("{longest}y"), Err("too long"));
 }
 
 #[test]

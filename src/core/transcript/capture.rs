@@ -43,12 +43,48 @@ pub struct Wanted {
     pub detail: Detail,
 }
 
+/// So many bytes of an answer are kept while it is looked for; of what comes before, only where it stands.
+const MOST_KEPT: usize = 1024 * 1024;
+
+/// A line of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// As it is handed over.
+    Text(String),
+    /// It is to be read again: [`shown`] makes of it what is handed over.
+    Line {
+        /// Where it begins in the file.
+        at: u64,
+        /// How long it is.
+        bytes: usize,
+    },
+}
+
+/// What is handed over of a line that was found to be wanted.
+#[must_use]
+pub fn shown(detail: Detail, line: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(line);
+    let record = Record::parse(&text)?;
+    Some(shown_of(detail, &text, &record))
+}
+
+fn shown_of(detail: Detail, line: &str, record: &Record<'_>) -> String {
+    match detail {
+        Detail::Raw => line.trim_end_matches(['\n', '\r']).to_owned(),
+        detail => {
+            let drops_tools = detail == Detail::Assistant && record.kind() == Kind::Assistant;
+            stripped(record, drops_tools)
+        }
+    }
+}
+
 /// Takes a transcript's lines from the last to the first, and keeps what is wanted.
 #[derive(Debug)]
 pub struct Capture {
     wanted: Wanted,
     /// Last line first.
-    kept: Vec<String>,
+    kept: Vec<Part>,
+    /// Of the text that is kept.
     bytes: usize,
     /// Records of the turn whose prompt is still to come, counted in `kept`.
     open: usize,
@@ -72,40 +108,35 @@ impl Capture {
         }
     }
 
-    /// Takes the line before the one taken last. False when no further one is needed.
-    pub fn take(&mut self, line: &[u8]) -> bool {
+    /// Takes the line before the one taken last, and where in the file it begins. False when no further one is needed.
+    pub fn take(&mut self, at: u64, line: &[u8]) -> bool {
         if self.enough {
             return false;
         }
         let text = String::from_utf8_lossy(line);
         if let Some(record) = Record::parse(&text) {
-            self.take_record(&text, &record);
+            let bytes = line.len();
+            self.take_record(&text, &record, Part::Line { at, bytes });
         }
         !self.enough
     }
 
-    /// Bytes kept so far: about what the answer will have.
+    /// The answer: the lines in their order.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// The answer: the lines in their order, without a line feed at the end.
-    #[must_use]
-    pub fn finish(mut self) -> String {
+    pub fn finish(mut self) -> Vec<Part> {
         // What stands before the first prompt belongs to no turn.
         let kept = self.kept.len() - self.open;
         self.kept.truncate(kept);
         self.kept.reverse();
-        self.kept.join("\n")
+        self.kept
     }
 
-    fn take_record(&mut self, line: &str, record: &Record<'_>) {
+    fn take_record(&mut self, line: &str, record: &Record<'_>, place: Part) {
         let kind = record.kind();
         match kind {
             Kind::Clear => self.enough = true,
             Kind::Prompt => {
-                self.keep(kind, line, record);
+                self.keep(line, record, place);
                 self.open = 0;
                 self.has_said = false;
                 self.turns += 1;
@@ -113,7 +144,7 @@ impl Capture {
             }
             _ => {
                 if self.is_wanted(kind, record) {
-                    self.keep(kind, line, record);
+                    self.keep(line, record, place);
                     self.open += 1;
                 }
             }
@@ -139,16 +170,13 @@ impl Capture {
         }
     }
 
-    fn keep(&mut self, kind: Kind, line: &str, record: &Record<'_>) {
-        let text = match self.wanted.detail {
-            Detail::Raw => line.trim_end_matches(['\n', '\r']).to_owned(),
-            detail => {
-                let drops_tools = detail == Detail::Assistant && kind == Kind::Assistant;
-                stripped(record, drops_tools)
-            }
-        };
+    fn keep(&mut self, line: &str, record: &Record<'_>, place: Part) {
+        if self.bytes > MOST_KEPT {
+            return self.kept.push(place);
+        }
+        let text = shown_of(self.wanted.detail, line, record);
         self.bytes += text.len() + 1;
-        self.kept.push(text);
+        self.kept.push(Part::Text(text));
     }
 }
 

@@ -14,7 +14,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use capture::{Capture, Detail, Wanted};
+pub use capture::{Capture, Detail, Part, Wanted, shown};
 pub use last_turn::{ApiFailure, LastTurn, LastTurnReader};
 pub use opening::OpeningReader;
 pub use place::project_dir_name;

@@ -34,11 +34,23 @@ not a record
 fn capture(transcript: &str, turns: usize, detail: Detail) -> String {
     let mut capture = Capture::new(Wanted { turns, detail });
     for line in transcript.lines().rev() {
-        if !capture.take(line.as_bytes()) {
+        if !capture.take(0, line.as_bytes()) {
             break;
         }
     }
-    capture.finish()
+    text_of(capture)
+}
+
+fn text_of(capture: Capture) -> String {
+    let lines: Vec<String> = capture
+        .finish()
+        .into_iter()
+        .map(|part| match part {
+            Part::Text(text) => text,
+            Part::Line { .. } => panic!("it is short"),
+        })
+        .collect();
+    lines.join("\n")
 }
 
 fn last_turn(transcript: &str) -> LastTurn {

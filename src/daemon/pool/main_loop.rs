@@ -9,7 +9,7 @@ use super::perform;
 use super::processes::{LookFor, Process, lives};
 use super::reports;
 use super::requests;
-use super::server::{Answer, Ask};
+use super::server::{Ask, ReplyTo};
 use super::settings::{Blueprint, Configured};
 use super::spawning::{self, Living, Started};
 use super::transcripts::Transcripts;
@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
 
 /// How often claudes' own files are looked at, should the system forget to say that they changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -112,7 +111,7 @@ pub(super) struct Pool {
     pub(super) blueprint: Blueprint,
     pub(super) processes: BTreeMap<Place, Process>,
     /// Replies that are owed.
-    pub(super) owed: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    pub(super) owed: BTreeMap<Ticket, ReplyTo>,
     next_ticket: u64,
     pub(super) watcher: Watcher,
     /// What slots tell of their accounts.
@@ -293,7 +292,7 @@ impl Pool {
     }
 
     /// A reply that is owed from now on.
-    pub(super) fn owe(&mut self, reply: oneshot::Sender<Answer>) -> Ticket {
+    pub(super) fn owe(&mut self, reply: ReplyTo) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.owed.insert(ticket, reply);
@@ -466,7 +465,7 @@ impl Pool {
             }) => {
                 let text = String::from_utf8_lossy(bytes);
                 let content = crate::core::screen::last_turns(&text, turns);
-                let _ = reply.send(Ok(Reply::Result {
+                reply.send(Ok(Reply::Result {
                     session_id: session,
                     content,
                 }));

@@ -12,6 +12,7 @@ mod importing;
 mod keeper;
 mod listening;
 mod log;
+mod long;
 mod looking;
 mod main_loop;
 mod outbox;
@@ -29,3 +30,5 @@ mod typing;
 mod usage;
 mod views;
 mod watching;
+
+pub use spawning::{InSlot, in_slots};

@@ -18,6 +18,8 @@ pub(super) struct Outbox {
     dropped: Cell<u64>,
     /// Some were taken and are being written.
     writing: Cell<bool>,
+    /// An answer is handed over in pieces: events wait here for its end.
+    held: RefCell<Option<Vec<u8>>>,
     /// There are bytes, or no more will come.
     filled: Notify,
     emptied: Notify,
@@ -40,16 +42,45 @@ impl Outbox {
 
     /// Adds an event, or counts it as dropped when the client is too far behind.
     pub(super) fn push_event(&self, line: &str) {
-        let waiting = self.bytes.borrow().len();
+        let held = self.held.borrow().as_ref().map(Vec::len);
+        let waiting = held.unwrap_or_else(|| self.bytes.borrow().len());
         if waiting + line.len() > MOST_EVENTS {
             self.dropped.set(self.dropped.get() + 1);
             return;
+        }
+        if let Some(held) = &mut *self.held.borrow_mut() {
+            return held.extend_from_slice(line.as_bytes());
         }
         self.tell_dropped();
         self.push(line);
     }
 
+    /// Adds the beginning of an answer that comes in pieces.
+    pub(super) fn begin_long(&self, head: &str) {
+        self.push(head);
+        *self.held.borrow_mut() = Some(Vec::new());
+    }
+
+    /// Adds a piece of it.
+    pub(super) fn push_piece(&self, piece: &[u8]) {
+        if !self.closed.get() {
+            self.bytes.borrow_mut().extend_from_slice(piece);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Adds its end, and the events that came meanwhile.
+    pub(super) fn end_long(&self, tail: &str) {
+        let held = self.held.take().unwrap_or_default();
+        self.push(tail);
+        self.push_piece(&held);
+        self.tell_dropped();
+    }
+
     fn tell_dropped(&self) {
+        if self.held.borrow().is_some() {
+            return;
+        }
         let dropped = self.dropped.take();
         if dropped > 0 {
             self.push(&Event::Lagged { dropped }.line());
@@ -66,10 +97,14 @@ impl Outbox {
 
     /// Waits until everything was handed over. False when the client is gone.
     pub(super) async fn is_empty(&self) -> bool {
-        while !self.closed.get() && (self.writing.get() || !self.bytes.borrow().is_empty()) {
+        while !self.closed.get() && self.has_some() {
             self.emptied.notified().await;
         }
         !self.closed.get()
+    }
+
+    fn has_some(&self) -> bool {
+        self.writing.get() || self.held.borrow().is_some() || !self.bytes.borrow().is_empty()
     }
 
     /// Whether the client is there.
@@ -140,6 +175,25 @@ mod tests {
         assert_eq!(told["dropped"], 2_000 - kept);
         outbox.push_event("more\n");
         assert_eq!(outbox.take(), b"more\n");
+    }
+
+    #[test]
+    fn events_wait_for_the_end_of_an_answer_that_comes_in_pieces() {
+        let outbox = Outbox::new();
+        outbox.push_event("before\n");
+        outbox.begin_long("<");
+        outbox.push_event("first\n");
+        outbox.push_piece(b"piece");
+        for _ in 0..3 {
+            outbox.push_event(&"x".repeat(MOST_EVENTS / 2));
+        }
+        assert_eq!(outbox.take(), b"before\n<piece");
+        outbox.written();
+        assert!(outbox.take().is_empty(), "nothing is told in between");
+        outbox.end_long(">\n");
+        let text = String::from_utf8(outbox.take()).expect("is text");
+        assert!(text.starts_with(">\nfirst\nxx"), "{}", &text[..20]);
+        assert!(text.ends_with("\"dropped\":2}\n"));
     }
 
     #[test]

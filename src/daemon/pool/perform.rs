@@ -2,6 +2,7 @@
 
 use super::keeper::Job;
 use super::log::Category;
+use super::long;
 use super::main_loop::{Order, Pool};
 use super::processes::LookFor;
 use super::spawning::{self, Task};
@@ -189,8 +190,7 @@ fn answer(pool: &mut Pool, ticket: Ticket, reply: Reply) {
         Reply::Refused(refusal) => Err(views::refusal(&refusal)),
     };
     if let Some(reply) = pool.owed.remove(&ticket) {
-        // The client may be gone.
-        let _ = reply.send(told);
+        reply.send(told);
     }
 }
 
@@ -210,7 +210,7 @@ fn answer_content(
     if content.source == ContentSource::Terminal {
         let process = place.and_then(|place| pool.processes.get_mut(&place));
         let Some(process) = process else {
-            let _ = reply.send(Err(PoolError::not_live_buffer()));
+            reply.send(Err(PoolError::not_live_buffer()));
             return;
         };
         let whom = LookFor::Client {
@@ -230,13 +230,9 @@ fn answer_content(
     };
     let cwd = pool.spawn_cwd(session);
     let transcripts = std::sync::Arc::clone(&pool.ground.transcripts);
-    let read = move || {
-        let content = transcripts.content(session, &cwd, uuid.as_ref(), content, &awaited);
-        let told = content.map(|content| Told::Result {
-            session_id: Some(id),
-            content,
-        });
-        let _ = reply.send(told);
+    let read = move || match transcripts.content(session, &cwd, uuid.as_ref(), content, &awaited) {
+        Ok(content) => long::answer(reply, id, content),
+        Err(error) => reply.send(Err(error)),
     };
     // A reader that cannot be started drops the reply, which the client hears of.
     if let Err(error) = std::thread::Builder::new()

@@ -2,7 +2,7 @@
 //! own file says. Turns what is heard into events of the machine; decides nothing.
 
 use super::hosts::Line;
-use super::server::Answer;
+use super::server::ReplyTo;
 use super::spawning::Origin;
 use crate::adapters::clock;
 use crate::adapters::registry::Stamp;
@@ -22,7 +22,6 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
 
 /// What is typed into the box is seen on the screen within this time.
 const SHOWS: Duration = Duration::from_secs(2);
@@ -41,7 +40,7 @@ pub(super) enum LookFor {
     /// A client, which wants so many turns of the terminal's text.
     Client {
         /// Its answer.
-        reply: oneshot::Sender<Answer>,
+        reply: ReplyTo,
         /// The session; none for a look at a slot.
         session: Option<String>,
         /// How many turns from the end; 0 for all.
@@ -87,7 +86,7 @@ pub(super) struct Process {
     stamp: Option<Stamp>,
     looks: BTreeMap<u64, LookFor>,
     next_look: u64,
-    attaching: Vec<(PathBuf, oneshot::Sender<Answer>)>,
+    attaching: Vec<(PathBuf, ReplyTo)>,
     /// What was put back into the box last, and when.
     put_back: Option<(String, Instant)>,
 }
@@ -202,7 +201,7 @@ impl Process {
     }
 
     /// Opens a socket for people.
-    pub(super) fn attach(&mut self, path: PathBuf, reply: oneshot::Sender<Answer>) {
+    pub(super) fn attach(&mut self, path: PathBuf, reply: ReplyTo) {
         self.tell(ToHost::OpenAttach { path: path.clone() });
         self.attaching.push((path, reply));
     }
@@ -213,7 +212,7 @@ impl Process {
         let waiting = self.attaching.extract_if(.., |(wanted, _)| wanted == path);
         for (path, reply) in waiting {
             let socket_path = path.to_string_lossy().into_owned();
-            let _ = reply.send(Ok(Reply::Attached {
+            reply.send(Ok(Reply::Attached {
                 socket_path,
                 cols,
                 rows,
@@ -238,14 +237,14 @@ impl Process {
             )
         };
         for (_, reply) in self.attaching.drain(..) {
-            let _ = reply.send(Err(lost()));
+            reply.send(Err(lost()));
         }
         let mut numbers = Vec::new();
         for (_, look) in std::mem::take(&mut self.looks) {
             match look {
                 LookFor::Box { number, .. } => numbers.push(number),
                 LookFor::Client { reply, .. } => {
-                    let _ = reply.send(Err(lost()));
+                    reply.send(Err(lost()));
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::log::Category;
 use super::main_loop::{Event, Pool};
 use super::perform::internal;
 use super::processes::LookFor;
-use super::server::{Answer, Ask};
+use super::server::{Answer, Ask, ReplyTo};
 use super::settings::Blueprint;
 use super::views;
 use crate::adapters::short_path;
@@ -24,13 +24,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// Takes a request: it is answered here, or owed.
 pub(super) fn take(pool: &mut Pool, ask: Ask) {
     let Ask { request, reply } = ask;
     if !pool.machine.is_initialized() && !request.works_before_init() {
-        let _ = reply.send(Err(PoolError::not_initialized()));
+        reply.send(Err(PoolError::not_initialized()));
         return;
     }
     match request {
@@ -59,21 +58,20 @@ pub(super) fn take(pool: &mut Pool, ask: Ask) {
                 pool.tell_machine(Happened::Request { ticket, request });
             }
             Err(error) => {
-                let _ = reply.send(Err(error));
+                reply.send(Err(error));
             }
         },
         // These are looked up.
         request => {
             let answer = look_up(pool, request);
-            let _ = reply.send(answer);
+            reply.send(answer);
         }
     }
 }
 
 /// Ends the pool as `destroy` does, without a client.
 pub(super) fn end_all(pool: &mut Pool) {
-    let (reply, _) = oneshot::channel();
-    let ticket: Ticket = pool.owe(reply);
+    let ticket: Ticket = pool.owe(ReplyTo::nobody());
     let request = pool::Request::Destroy { confirm: true };
     pool.tell_machine(Happened::Request { ticket, request });
 }
@@ -172,7 +170,7 @@ pub(super) fn prepared(pool: &mut Pool, ask: Ask, blueprint: Result<Box<Blueprin
                 && let Ok(size) = u32::try_from(*size)
                 && let Err(error) = pool.ground.configured.save_size(size)
             {
-                let _ = reply.send(Err(error));
+                reply.send(Err(error));
                 return;
             }
             pool.blueprint = *blueprint;
@@ -182,7 +180,7 @@ pub(super) fn prepared(pool: &mut Pool, ask: Ask, blueprint: Result<Box<Blueprin
             pool.tell_machine(Happened::Request { ticket, request });
         }
         Err(error) => {
-            let _ = reply.send(Err(error));
+            reply.send(Err(error));
         }
     }
 }
@@ -258,7 +256,9 @@ fn fit(pool: &Pool, prompt: &str, cwd: Option<&Path>) -> Result<Arc<str>, PoolEr
         Err(why @ Unfit::Reserved { .. }) => {
             Err(PoolError::new(Code::ReservedPrompt, why.to_string()))
         }
-        Err(why @ Unfit::Empty) => Err(PoolError::new(Code::BadRequest, why.to_string())),
+        Err(why @ (Unfit::Empty | Unfit::TooLong { .. })) => {
+            Err(PoolError::new(Code::BadRequest, why.to_string()))
+        }
     }
 }
 
@@ -392,31 +392,31 @@ fn tell_live(pool: &mut Pool, session: &str, order: ToHost) -> Answer {
     Ok(Reply::Ok)
 }
 
-fn attach(pool: &mut Pool, session: &str, reply: oneshot::Sender<Answer>) {
+fn attach(pool: &mut Pool, session: &str, reply: ReplyTo) {
     let live = pool.machine.live(session);
     let (id, place) = match live {
         Ok(live) => live,
         Err(refusal) => {
-            let _ = reply.send(Err(views::refusal(&refusal)));
+            reply.send(Err(views::refusal(&refusal)));
             return;
         }
     };
     let path = match short_path::usable(&pool.ground.dir.attach_socket(&id.to_string())) {
         Ok(path) => path,
         Err(error) => {
-            let _ = reply.send(Err(internal(error)));
+            reply.send(Err(internal(error)));
             return;
         }
     };
     match pool.process_of(place) {
         Some(process) => process.attach(path, reply),
         None => {
-            let _ = reply.send(Err(internal("the session's host is gone")));
+            reply.send(Err(internal("the session's host is gone")));
         }
     }
 }
 
-fn debug_capture(pool: &mut Pool, slot: u32, raw: bool, reply: oneshot::Sender<Answer>) {
+fn debug_capture(pool: &mut Pool, slot: u32, raw: bool, reply: ReplyTo) {
     let process = pool.processes.values_mut();
     let process = process.rev().find(|process| process.place.slot.0 == slot);
     match process {
@@ -431,7 +431,7 @@ fn debug_capture(pool: &mut Pool, slot: u32, raw: bool, reply: oneshot::Sender<A
         }
         None => {
             let text = format!("slot {slot} has no process");
-            let _ = reply.send(Err(PoolError::new(Code::NoSuchSlot, text)));
+            reply.send(Err(PoolError::new(Code::NoSuchSlot, text)));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::hub::Hub;
 use super::log::{Category, Log};
+use super::long::Long;
 use super::outbox::Outbox;
 use super::serve::first;
 use crate::adapters::procs::peer;
@@ -42,11 +43,46 @@ pub(super) struct Ask {
     /// What is asked.
     pub(super) request: Request,
     /// To the connection.
-    pub(super) reply: oneshot::Sender<Answer>,
+    pub(super) reply: ReplyTo,
 }
 
 /// What is answered.
 pub(super) type Answer = Result<Reply, PoolError>;
+
+/// An answer on its way to a connection.
+#[derive(Debug)]
+enum Said {
+    /// All of it.
+    All(Answer),
+    /// It comes in pieces.
+    Long(Long),
+}
+
+/// Where an answer goes. The client may be gone.
+#[derive(Debug)]
+pub(super) struct ReplyTo(oneshot::Sender<Said>);
+
+impl ReplyTo {
+    /// No client.
+    pub(super) fn nobody() -> Self {
+        Self(oneshot::channel().0)
+    }
+
+    /// Answers.
+    pub(super) fn send(self, answer: Answer) {
+        let _ = self.0.send(Said::All(answer));
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Answers with what comes in pieces.
+    pub(super) fn send_long(self, long: Long) {
+        let _ = self.0.send(Said::Long(long));
+    }
+}
 
 /// What every connection needs.
 pub(super) struct Server<E> {
@@ -170,8 +206,13 @@ impl<E: 'static> Server<E> {
                         None
                     };
                     match first(answer, gone).await {
-                        Some(Ok(reply)) => outbox.push(&reply.line(id)),
-                        Some(Err(error)) => outbox.push(&error.line(id)),
+                        Some(Said::All(Ok(reply))) => outbox.push(&reply.line(id)),
+                        Some(Said::All(Err(error))) => outbox.push(&error.line(id)),
+                        Some(Said::Long(long)) => {
+                            if !long.pass_on(id, &outbox).await {
+                                return outbox.close();
+                            }
+                        }
                         None => return outbox.close(),
                     }
                 }
@@ -190,13 +231,13 @@ impl<E: 'static> Server<E> {
         outbox.close();
     }
 
-    async fn answer(&self, request: Request, outbox: &Rc<Outbox>) -> Answer {
+    async fn answer(&self, request: Request, outbox: &Rc<Outbox>) -> Said {
         match request {
-            Request::Ping => Ok(Reply::Pong {
+            Request::Ping => Said::All(Ok(Reply::Pong {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 protocol: PROTOCOL,
-            }),
-            Request::DebugLogs { lines, follow } => self.logs(lines, follow, outbox),
+            })),
+            Request::DebugLogs { lines, follow } => Said::All(self.logs(lines, follow, outbox)),
             request => self.pass_on(request).await,
         }
     }
@@ -219,20 +260,17 @@ impl<E: 'static> Server<E> {
         Ok(Reply::Logs { lines })
     }
 
-    async fn pass_on(&self, request: Request) -> Answer {
-        let unavailable = |why: &str| Err(PoolError::new(Code::Unavailable, why));
-        let (reply, answer) = oneshot::channel();
-        if self
-            .events
-            .try_send((self.wrap)(Ask { request, reply }))
-            .is_err()
-        {
-            return unavailable("the pool has too much to do; try again");
+    async fn pass_on(&self, request: Request) -> Said {
+        let failed = |code, why: &str| Said::All(Err(PoolError::new(code, why)));
+        let (sender, answer) = oneshot::channel();
+        let reply = ReplyTo(sender);
+        let ask = (self.wrap)(Ask { request, reply });
+        if self.events.try_send(ask).is_err() {
+            let why = "the pool has too much to do; try again";
+            return failed(Code::Unavailable, why);
         }
-        match answer.await {
-            Ok(answer) => answer,
-            Err(_) => Err(PoolError::new(Code::ShuttingDown, "the pool is ending")),
-        }
+        let ended = |_| failed(Code::ShuttingDown, "the pool is ending");
+        answer.await.unwrap_or_else(ended)
     }
 }
 

@@ -226,6 +226,34 @@ fn thread(name: &str, job: impl FnOnce() + Send + 'static) -> std::io::Result<()
     builder.spawn(job).map(|_| ())
 }
 
+/// A claude that runs in a slot.
+#[derive(Clone, Debug)]
+pub struct InSlot {
+    /// In which.
+    pub slot: u32,
+    /// It.
+    pub pid: u32,
+    /// Where it keeps its state.
+    pub state_dir: PathBuf,
+}
+
+/// The claudes in the slots of a pool, whether or not its daemon runs, by what lies in its directory.
+#[must_use]
+pub fn in_slots(dir: &PoolDir) -> Vec<InSlot> {
+    let machine = procs::machine().hash;
+    let of = |(place, dir): (Place, ProcessDir)| {
+        let record = HostRecord::parse(&read(&dir.record())?).ok()?;
+        let origin: Origin = serde_json::from_slice(&read(&dir.origin())?).ok()?;
+        let agent = record.agent.filter(|agent| lives(*agent))?;
+        (record.machine == machine).then_some(InSlot {
+            slot: place.slot.0,
+            pid: agent.pid,
+            state_dir: origin.state_dir,
+        })
+    };
+    directories(dir).into_iter().filter_map(of).collect()
+}
+
 /// What earlier daemons started. What is over is buried before anybody begins anew: nothing of it runs afterwards.
 pub(super) fn find(dir: &PoolDir, log: &Log) -> Found {
     let mut found = Found {

@@ -2,7 +2,7 @@
 
 use crate::adapters::clock;
 use crate::adapters::files;
-use crate::adapters::transcripts as on_disk;
+use crate::adapters::transcripts::{self as on_disk, Captured};
 use crate::contract::pool::{Code, PoolError};
 use crate::core::pool::action::{Content, Detail};
 use crate::core::pool::event::InTranscript;
@@ -135,7 +135,7 @@ impl Transcripts {
         }
     }
 
-    /// What a client wants to read. What is awaited may come a moment later.
+    /// What a client wants to read; none where nothing was written. What is awaited may come a moment later.
     pub(super) fn content(
         &self,
         session: SessionId,
@@ -143,7 +143,7 @@ impl Transcripts {
         uuid: Option<&ClaudeUuid>,
         content: Content,
         awaited: &Awaited,
-    ) -> Result<String, PoolError> {
+    ) -> Result<Option<Captured>, PoolError> {
         let find = || uuid.and_then(|uuid| self.find(cwd, Some(uuid)));
         if !matches!(awaited, Awaited::Nothing) {
             // It is waited for once: what did not come then is not going to.
@@ -151,7 +151,7 @@ impl Transcripts {
             settle(find, sent.as_ref(), awaited);
         }
         let Some(path) = find() else {
-            return Ok(String::new());
+            return Ok(None);
         };
         let wanted = Wanted {
             turns: usize::try_from(content.turns).unwrap_or(usize::MAX),
@@ -163,6 +163,7 @@ impl Transcripts {
             },
         };
         on_disk::capture(&path, wanted)
+            .map(Some)
             .map_err(|error| PoolError::new(Code::Internal, error.to_string()))
     }
 }
@@ -269,7 +270,8 @@ mod tests {
             append(&path, &[&answer("after")]);
             reader.join().expect("reads")
         });
-        assert!(content.expect("reads").contains("after"));
+        let content = content.expect("reads").expect("is there");
+        assert!(content.text().expect("reads").contains("after"));
         // It is waited for once.
         assert!(lock(&transcripts.sent).is_empty());
     }

@@ -12,6 +12,7 @@ pub mod pools;
 pub mod processes;
 pub mod rules;
 pub mod shells;
+pub mod slots;
 pub mod state;
 
 use super::{Check, Finding, Patient};
@@ -59,6 +60,7 @@ pub const CHECKS: &[Check] = &[
     pools::POOLS,
     client::FOUND,
     client::VERSION,
+    slots::VERSIONS,
     shells::EXECUTABLES,
     shells::ON_PATH,
     shells::ALIAS,

@@ -112,6 +112,46 @@ fn a_flood_reaches_those_who_read_whole_whoever_else_does_not() {
     read_until(&mut stuck, "still here");
 }
 
+/// Who looks away for less than four megabytes gets every byte of them, in order; for more, the picture, and then every
+/// byte again.
+#[test]
+fn nothing_is_lost_or_reordered_within_four_megabytes() {
+    let script = "stty -echo; echo up; while read n; do seq -f '%08.0f' 1 $n; echo over $n; done";
+    let slot = Slot::running(script);
+    let mut daemon = slot.daemon();
+    daemon.wait_for("up");
+    let path = slot.path("a.sock");
+    let mut pausing = daemon.attach(&path);
+    // Somebody who reads nothing at all slows nobody, and changes nothing for the other.
+    let stuck = UnixStream::connect(&path).expect("it listens");
+    daemon.hear("two clients", |m| {
+        matches!(m, FromHost::Attached { clients: 2 }).then_some(())
+    });
+    read_until(&mut pausing, "up");
+    // Ten bytes to a line.
+    for (count, is_whole) in [(400_000, true), (600_000, false), (400_000, true)] {
+        daemon.say(&ToHost::Input {
+            bytes: format!("{count}\n").into_bytes(),
+        });
+        let over = format!("over {count}");
+        daemon.wait_for(&over);
+        let text = read_until(&mut pausing, &over);
+        let numbers = text
+            .lines()
+            .filter(|l| l.len() == 8 && l.as_bytes()[0] == b'0');
+        let numbers: Vec<usize> = numbers.flat_map(str::parse).collect();
+        assert_eq!(numbers.len() == count, is_whole, "{}", numbers.len());
+        let first = count + 1 - numbers.len();
+        assert!(numbers.iter().copied().eq(first..=count) || !is_whole);
+        assert!(shown(&text).ends_with(&format!("{count:08}\n{over}")));
+        daemon.say(&ToHost::Input {
+            bytes: b"5\n".to_vec(),
+        });
+        read_until(&mut pausing, "over 5");
+    }
+    drop(stuck);
+}
+
 #[test]
 fn what_people_type_waits_while_a_prompt_is_delivered() {
     let slot = Slot::running(super::TYPIST);

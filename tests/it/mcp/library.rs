@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The script, where `npm ci` has put the library beside it; else said aloud.
-fn script() -> Option<PathBuf> {
+pub fn script() -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
     if std::env::var_os("CCP_TEST_FAST").is_some_and(|v| !v.is_empty()) {
         skip("the MCP client library is left out of a fast run");

@@ -72,6 +72,8 @@ fn prompts_arrive_as_they_were_given() {
         );
         pool.asked_once(shown, &earlier);
         before.push(shown.to_owned());
+        // Nothing that stood in the box was taken for a person's line.
+        assert_eq!(pool.saved_input(&session), None, "{shown:.100}");
     }
     let ran = pool.stage.home.work_dir().join("must-not-run");
     assert!(!ran.exists(), "a prompt was run as a command");

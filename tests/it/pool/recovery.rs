@@ -1,9 +1,10 @@
 //! Whatever is ended by force, nothing that was accepted is lost, and nothing is asked twice.
 
 use super::stage::{PoolStage, id_of, kill, kill_if_there, signal, until_gone};
-use crate::real::stage::BOUND;
+use crate::real::stage::{BOUND, finish, json_of};
+use crate::support::CCP;
 use ccp::adapters::files::pause;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[test]
@@ -235,4 +236,41 @@ fn a_pool_of_which_every_process_was_killed_comes_back() {
     assert!(asked[0].turns.starts_with(&["busy".to_owned()]));
     // What was begun is not begun again.
     assert_eq!(pool.asked(long).len(), 1);
+}
+
+#[test]
+fn doctor_tells_which_claude_runs_in_the_slots() {
+    let Some(pool) = PoolStage::open(2) else {
+        return;
+    };
+    pool.until_fresh(2);
+    let doctor = || {
+        let mut command = pool.stage.command(CCP);
+        command
+            .env("CLAUDE_POOL_HOME", pool.home())
+            .args(["doctor", "--json"]);
+        let said = finish(command).output.stdout;
+        let report: Value = serde_json::from_str(&said).expect("JSON");
+        let checks = report["checks"].as_array().expect("a list");
+        let check = checks.iter().find(|c| c["id"] == "slot-versions");
+        check.expect("it is checked").to_string()
+    };
+    let all = doctor();
+    let first = pool.good(json!({"type": "debug-slots"}))["slots"][0].clone();
+    let pid = &first["pid"];
+    let file = pool.stage.base().join(format!("sessions/{pid}.json"));
+    let version = json_of(&file)["version"]
+        .as_str()
+        .expect("is told")
+        .to_owned();
+    assert!(all.contains(&format!("{version} in 2 slots")), "{all}");
+    // As if that slot had been started before an upgrade.
+    pool.stage
+        .edit(&file, |file| file["version"] = json!("2.0.1"));
+    let mixed = doctor();
+    let named = format!(
+        "{version} in 1 slot; 2.0.1 in 1 slot (p {}); {version} is installed",
+        first["slot"]
+    );
+    assert!(mixed.contains(&named), "{mixed}");
 }

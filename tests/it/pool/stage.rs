@@ -3,6 +3,7 @@
 use crate::real::stage::{BOUND, Ended, PLAIN, Stage, finish};
 use crate::support::CCP;
 use ccp::adapters::files::pause;
+use ccp::adapters::pool_store::PoolStore;
 use ccp_standin::service::{Endpoint, Recorded};
 use serde_json::{Value, json};
 use std::fs;
@@ -92,17 +93,23 @@ impl PoolStage {
         self.home().join(NAME)
     }
 
-    fn home(&self) -> PathBuf {
+    /// The directory of all pools.
+    pub fn home(&self) -> PathBuf {
         self.stage.home.path().join("pools")
     }
 
     /// `ccp pool` in the sealed environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_for(NAME, arguments)
+    }
+
+    /// The same for the pool that `pools.json` has under another name.
+    pub fn command_for(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = self.stage.command(CCP);
         command
             .env("CLAUDE_POOL_HOME", self.home())
             .env("CLAUDE_POOL_TEST_OWNER_PID", std::process::id().to_string())
-            .args(["pool", "--pool", NAME])
+            .args(["pool", "--pool", name])
             .args(arguments);
         command
     }
@@ -192,6 +199,14 @@ impl PoolStage {
     pub fn info(&self, session: &str) -> Value {
         let reply = self.good(json!({"type": "info", "sessionId": session}));
         reply["session"].clone()
+    }
+
+    /// What is kept of a line that somebody half typed.
+    pub fn saved_input(&self, session: &str) -> Option<String> {
+        let store = PoolStore::open(&self.dir().join("pool.db")).expect("opens");
+        let sessions = store.load().expect("reads").sessions.into_iter();
+        let mut found = sessions.filter(|s| s.id.to_string() == session);
+        found.next().and_then(|session| session.saved_input)
     }
 
     /// The pid of a session's claude.

@@ -1,120 +1,16 @@
-//! Pools behind OpenSSH: a real sshd on loopback, unprivileged, with its own keys and nothing of this machine's.
+//! Pools behind OpenSSH.
 
 use super::terminal::{attachable, read_until};
 use super::{BOUND, Scripted, Stage, end, error};
+use crate::sshd::{Sshd, left_behind};
 use ccp::contract::pool::Request;
-use ccp_standin::{Running, skip};
+use ccp_standin::Running;
 use serde_json::json;
 use std::fs;
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-struct Sshd {
-    _running: Running,
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let dirs = [
-        "/usr/sbin",
-        "/usr/bin",
-        "/usr/local/sbin",
-        "/usr/local/bin",
-        "/opt/homebrew/sbin",
-    ];
-    dirs.iter()
-        .map(|dir| Path::new(dir).join(program))
-        .find(|path| path.is_file())
-}
-
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).expect("writes");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("is private");
-}
-
-/// Starts a server, and puts an `ssh` on PATH that knows it as `build` and nothing else.
-fn start(stage: &Stage) -> Option<Sshd> {
-    let (Some(sshd), Some(ssh), Some(keygen)) = (find("sshd"), find("ssh"), find("ssh-keygen"))
-    else {
-        skip("openssh-server is not installed");
-        return None;
-    };
-    // As root it insists on this directory, which a package makes at boot.
-    if ccp::adapters::procs::user_id() == 0 {
-        let _ = fs::create_dir("/run/sshd");
-    }
-    let dir = stage.path();
-    for key in ["host", "user"] {
-        let made = Command::new(&keygen)
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(dir.join(key))
-            .status();
-        assert!(made.expect("starts").success());
-    }
-    let public = |key: &str| fs::read_to_string(dir.join(format!("{key}.pub"))).expect("was made");
-    private(&dir.join("authorized"), &public("user"));
-    let shown = |name: &str| dir.join(name).display().to_string();
-    // Somebody else may take the port in between; then the next one does.
-    for _ in 0..5 {
-        let free = TcpListener::bind("127.0.0.1:0").expect("binds");
-        let port = free.local_addr().expect("has one").port();
-        drop(free);
-        private(
-            &dir.join("sshd_config"),
-            &format!(
-                "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
-                 StrictModes no\nPasswordAuthentication no\nPermitRootLogin yes\nAllowStreamLocalForwarding yes\n",
-                shown("host"),
-                shown("authorized")
-            ),
-        );
-        private(
-            &dir.join("known"),
-            &format!("[127.0.0.1]:{port} {}", public("host")),
-        );
-        private(
-            &dir.join("ssh_config"),
-            &format!(
-                "Host build\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {}\n  IdentitiesOnly yes\n  \
-                 UserKnownHostsFile {}\n  GlobalKnownHostsFile none\n  HostKeyAlgorithms ssh-ed25519\n",
-                shown("user"),
-                shown("known")
-            ),
-        );
-        let mut command = Command::new(&sshd);
-        command
-            .args(["-D", "-e", "-f"])
-            .arg(dir.join("sshd_config"));
-        let running = Running::start(command).expect("starts");
-        if listens(port) {
-            let wrapper = dir.join("bin/ssh");
-            let text = format!(
-                "#!/bin/sh\nexec {} -F {} \"$@\"\n",
-                ssh.display(),
-                shown("ssh_config")
-            );
-            fs::write(&wrapper, text).expect("writes");
-            fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o700)).expect("can be run");
-            return Some(Sshd { _running: running });
-        }
-    }
-    panic!("sshd does not listen");
-}
-
-fn listens(port: u16) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < deadline {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return true;
-        }
-        ccp::adapters::files::pause(Duration::from_millis(20));
-    }
-    false
-}
 
 /// Registers the pool `default`, as it is for a client on another machine, under the name `far`.
 fn register(stage: &Stage) {
@@ -131,21 +27,12 @@ fn register(stage: &Stage) {
     .expect("writes");
 }
 
-/// What is left of forwardings.
-fn left_behind(stage: &Stage) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(stage.path().join("run/ccp")) else {
-        return Vec::new();
-    };
-    let names = entries.map(|entry| entry.expect("an entry").file_name());
-    names
-        .map(|name| name.to_string_lossy().into_owned())
-        .collect()
-}
-
 #[test]
 fn a_pool_of_another_machine_is_asked_and_followed_like_one_of_this() {
     let stage = Stage::new();
-    let Some(_sshd) = start(&stage) else { return };
+    let Some(_sshd) = Sshd::start(stage.path(), &stage.path().join("bin")) else {
+        return;
+    };
     register(&stage);
     let pool = Scripted::start(&stage, "default", |request| match request {
         Request::Ping => vec![json!({"type": "pong", "version": "9.9"}).to_string()],
@@ -193,13 +80,15 @@ fn a_pool_of_another_machine_is_asked_and_followed_like_one_of_this() {
         pools.contains("far      runs 9.9 ") && pools.contains("nobody   stopped"),
         "{pools}"
     );
-    assert_eq!(left_behind(&stage), [""; 0]);
+    assert_eq!(left_behind(&stage.path().join("run")), [""; 0]);
 }
 
 #[test]
 fn a_terminal_of_another_machine_is_reached_below_the_pools_directory_only() {
     let stage = Stage::new();
-    let Some(_sshd) = start(&stage) else { return };
+    let Some(_sshd) = Sshd::start(stage.path(), &stage.path().join("bin")) else {
+        return;
+    };
     register(&stage);
     let socket = stage.pool_dir("default").join("attach-1.sock");
     let terminal = UnixListener::bind(&socket).expect("binds");
@@ -218,7 +107,7 @@ fn a_terminal_of_another_machine_is_reached_below_the_pools_directory_only() {
     read_until(&mut stream, "hello\n");
     running.write_line("~.").expect("types");
     assert_eq!(running.output(BOUND).expect("ends").code, 0);
-    assert_eq!(left_behind(&stage), [""; 0]);
+    assert_eq!(left_behind(&stage.path().join("run")), [""; 0]);
     fs::remove_file(stage.pool_dir("default").join("api.sock")).expect("goes");
     let _other = attachable(&stage, &stage.path().join("elsewhere.sock"));
     let refused = stage.refused(&["attach", "01", "--pool", "far"]);
@@ -228,7 +117,9 @@ fn a_terminal_of_another_machine_is_reached_below_the_pools_directory_only() {
 #[test]
 fn a_forwarding_ends_with_the_client_however_that_ends() {
     let stage = Stage::new();
-    let Some(_sshd) = start(&stage) else { return };
+    let Some(_sshd) = Sshd::start(stage.path(), &stage.path().join("bin")) else {
+        return;
+    };
     register(&stage);
     let pool = Scripted::start(&stage, "default", |_| Vec::new());
     let command = stage.command("ccp", &["pool", "subscribe", "--pool", "far"]);
@@ -247,11 +138,15 @@ fn a_forwarding_ends_with_the_client_however_that_ends() {
         ccp::adapters::files::pause(Duration::from_millis(20));
     }
     // What it left in the file system goes with the next one.
-    assert!(left_behind(&stage).len() <= 1, "{:?}", left_behind(&stage));
+    assert!(
+        left_behind(&stage.path().join("run")).len() <= 1,
+        "{:?}",
+        left_behind(&stage.path().join("run"))
+    );
     drop(running);
     let output = end(stage.command("ccp", &["pool", "ping", "--pool", "nobody"]));
     assert_eq!(output.code, 1);
-    assert_eq!(left_behind(&stage), [""; 0]);
+    assert_eq!(left_behind(&stage.path().join("run")), [""; 0]);
 }
 
 /// Every process below this one, with its start time.

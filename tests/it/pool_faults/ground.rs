@@ -262,8 +262,17 @@ impl Daemon<'_> {
 
     /// Resident memory in kilobytes; none where that cannot be told.
     pub fn memory_kb(&self) -> Option<u64> {
+        self.of_status("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn memory_peak_kb(&self) -> Option<u64> {
+        self.of_status("VmHWM:")
+    }
+
+    fn of_status(&self, key: &str) -> Option<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
-        let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let line = text.lines().find(|line| line.starts_with(key))?;
         line.split_whitespace().nth(1)?.parse().ok()
     }
 }

@@ -150,7 +150,7 @@ fn clear_and_resume_change_the_session_and_nothing_else() {
         detail: Detail::Last,
     };
     slot.wait("both records of the turn", || {
-        capture(&after, wanted).is_ok_and(|answer| answer.lines().count() == 2)
+        capture(&after, wanted).is_ok_and(|answer| answer.count() == 2)
     });
     let starts = |wanted: &SessionSource| {
         let is_wanted = |what: &Reported| matches!(what, Reported::SessionStart { source, .. } if source == wanted);

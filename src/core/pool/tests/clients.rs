@@ -45,7 +45,7 @@ impl Simulation {
                     self.gone.insert(ticket);
                 }
             }
-            _ => {}
+            _ => self.people(),
         }
     }
 

@@ -26,7 +26,12 @@ impl World {
             typing,
             Typing::Prompt(_) | Typing::Clear | Typing::Resume(_) | Typing::PutBack(_)
         );
-        let time = if pauses { 110 } else { 1 };
+        // A megabyte takes claude more than a minute.
+        let bytes = match &typing {
+            Typing::Prompt(text) => text.len() as u64,
+            _ => 0,
+        };
+        let time = if pauses { 110 } else { 1 } + bytes / 15;
         self.after(time, Happening::TypedNow(place, number, typing));
     }
 
@@ -226,7 +231,7 @@ impl World {
         }
         match claude.working.take() {
             Some(working) => {
-                if !working.said {
+                if !working.said && claude.in_box.is_empty() {
                     claude.in_box = working.text;
                 }
                 self.after(60, Happening::Write(place, Readiness::Idle));
@@ -245,6 +250,10 @@ impl World {
             return;
         };
         host.claude.ready = true;
+        self.dialog_answered(place);
+        let Some(host) = self.hosts.get_mut(&place) else {
+            return;
+        };
         let resumed = self.transcripts.contains_key(&host.claude.uuid);
         let beginning = if resumed {
             Beginning::Resume

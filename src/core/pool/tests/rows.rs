@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A pool with sessions that have names.
-struct Pool {
-    world: World,
-    names: BTreeMap<String, SessionId>,
+pub(super) struct Pool {
+    pub(super) world: World,
+    pub(super) names: BTreeMap<String, SessionId>,
     tickets: u64,
 }
 
 impl Pool {
-    fn new(size: u32) -> Self {
+    pub(super) fn new(size: u32) -> Self {
         let mut world = World::new(7, size, Faults::default());
         // Turns that last until they are waited for, and no questions.
         world.turn = (1200, 1200);
@@ -40,23 +40,23 @@ impl Pool {
         pool
     }
 
-    fn machine(&self) -> &Machine {
+    pub(super) fn machine(&self) -> &Machine {
         self.world.machine.as_ref().expect("a daemon runs")
     }
 
-    fn ask(&mut self, request: Request) -> Ticket {
+    pub(super) fn ask(&mut self, request: Request) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(1_000_000 + self.tickets);
         self.world.handle(Event::Request { ticket, request });
         ticket
     }
 
-    fn run(&mut self, time: u64) {
+    pub(super) fn run(&mut self, time: u64) {
         let until = self.world.now.plus(ms(time));
         while self.world.step(until) {}
     }
 
-    fn id(&self, name: &str) -> String {
+    pub(super) fn id(&self, name: &str) -> String {
         self.names[name].to_string()
     }
 
@@ -83,7 +83,7 @@ impl Pool {
 
     /// Words of a script, one thing each: `start a`, `load a`, `follow a`, `stop a`, `archive a`, `pin a`, `unpin a`,
     /// `high a`, `low a`, `half a`, `fresh 2`, `size 2`, `wait 500`, `build`, `allow 2`, `crash a`, `restart`.
-    fn play(&mut self, script: &str) -> &mut Self {
+    pub(super) fn play(&mut self, script: &str) -> &mut Self {
         for line in script
             .split(',')
             .map(str::trim)
@@ -197,7 +197,7 @@ impl Pool {
     }
 
     /// `a idle, b queued`, by name.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let one = |(name, id): (&String, &SessionId)| match self.machine().has(*id) {
             true => format!("{name} {}", self.machine().status_of(*id)),
             false => format!("{name} gone"),

@@ -57,6 +57,12 @@ impl Simulation {
             no_hooks: rarely(8) == 1,
         };
         world.faults = faults;
+        let chance = &mut world.chance;
+        world.people.dialogs_in = if chance.chance(30) {
+            chance.below(30)
+        } else {
+            0
+        };
         world.size = u32::try_from(world.chance.between(1, 4)).unwrap_or(1);
         if world.chance.chance(50) {
             world.roster = Roster::of(world.chance.between(1, 4));
@@ -93,6 +99,7 @@ impl Simulation {
             return;
         }
         self.world.kill_daemon();
+        self.forget_end();
         // Their connections are gone with it; whether their requests were written, nobody knows.
         self.open.clear();
         let time = self.world.chance.between(10, 3000);
@@ -125,6 +132,7 @@ impl Simulation {
             no_prompt_ids: faults.no_prompt_ids,
             ..Faults::default()
         };
+        self.calm_people();
         self.world.roster.limit = 0;
         let until = self.world.now.plus(ms(1_200_000));
         let mut steps = 0_u64;
@@ -177,6 +185,7 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
     let long = std::env::var("CCP_TEST_LONG").is_ok_and(|value| value == "1");
     let seeds = if long { 100_000 } else { 2_000 };
     let (mut taken, mut redelivered, mut evictions, mut handed_over) = (0, 0, 0, 0);
+    let (mut lines, mut ends) = (0, 0);
     let mut failed = Vec::new();
     for seed in 0..seeds {
         match try_seed(seed, false) {
@@ -184,6 +193,8 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
                 taken += simulation.taken;
                 redelivered += simulation.redelivered;
                 evictions += simulation.evictions;
+                lines += simulation.world.people.lines();
+                ends += simulation.world.people.ends;
                 handed_over += simulation.handed_over;
             }
             Err((text, _)) => failed.push(format!("seed {seed}: {text}")),
@@ -199,9 +210,10 @@ fn nothing_is_lost_or_done_twice_whatever_happens() {
     );
     println!(
         "{seeds} seeds: {taken} prompts taken, {redelivered} delivered again, {evictions} evictions, \
-         {handed_over} handed over"
+         {handed_over} handed over, {lines} half-typed lines, {ends} ends"
     );
     // The worlds are not so kind, or so cruel, that nothing is tried.
     assert!(taken > seeds * 5 && redelivered > seeds / 50 && evictions > seeds);
     assert!(handed_over > seeds / 2);
+    assert!(lines > seeds / 8 && ends > seeds / 50);
 }

@@ -117,6 +117,7 @@ pub(super) struct World {
     pub(super) shutdown: bool,
     /// The highest generation that a directory of a slot knows of.
     pub(super) generation: u64,
+    pub(super) people: super::people::People,
 }
 
 pub(super) const fn ms(ms: u64) -> Duration {
@@ -153,6 +154,7 @@ impl World {
             performed: Vec::new(),
             shutdown: false,
             generation: 0,
+            people: super::people::People::default(),
         }
     }
 
@@ -185,6 +187,7 @@ impl World {
         let Some(machine) = &mut self.machine else {
             return;
         };
+        self.people.heard(&event);
         let shown = self.trace.is_some().then(|| format!("-> {event:?}"));
         let actions = machine.handle(event, self.now);
         if let Some(shown) = shown {
@@ -320,6 +323,9 @@ impl World {
                 account,
             },
         );
+        if self.stands_at_dialog(place) {
+            return;
+        }
         let time = self.chance.between(500, 1200);
         self.after(time, Happening::Ready(place));
     }
@@ -498,7 +504,8 @@ impl World {
 
     /// A process is gone, by whatever cause.
     pub(super) fn gone(&mut self, place: Place, how: End) {
-        if self.hosts.remove(&place).is_some() {
+        if let Some(host) = self.hosts.remove(&place) {
+            self.box_gone(&host.claude.in_box);
             self.tell(1, 200, Event::Ended { place, how });
         }
     }
@@ -525,6 +532,8 @@ impl World {
                 self.what.remove(&number);
             }
         }
+        self.hold_back_commands();
+        self.memory_gone();
     }
 
     /// A daemon starts, finds what is on disk and which hosts live, and hears the reports that they kept.
@@ -545,7 +554,7 @@ impl World {
             readiness: host.claude.readiness.clone(),
             since: host.claude.since,
             pending: host.claude.in_box.clone(),
-            is_handled: false,
+            is_handled: self.people.handled.contains(place),
         });
         let known = Known {
             size: self.size,
@@ -572,5 +581,6 @@ impl World {
         for report in kept {
             self.tell(1, 30, Event::Report(report));
         }
+        self.tell_dialogs();
     }
 }
