@@ -1,10 +1,12 @@
 //! Accounts in the simulated world: limits that turns run into, somebody who knows where there is headroom, and what must
 //! hold of sessions that move.
 
+use super::rows::Pool;
 use super::simulation::Simulation;
-use super::world::{Happening, Line, World, ms};
+use super::world::{Faults, Happening, Line, World, ms};
 use crate::core::account::AccountId;
-use crate::core::pool::event::{Choice, Event, Hook, Standing, TurnFailure};
+use crate::core::pool::action::{Action, Fact, ReplaceReason};
+use crate::core::pool::event::{Choice, End, Event, Hook, Standing, TurnFailure};
 use crate::core::pool::handoff::CONTINUE;
 use crate::core::pool::id::{Place, SessionId};
 use crate::core::time::Timestamp;
@@ -18,6 +20,8 @@ pub(super) struct Roster {
     pub(super) refused: BTreeMap<AccountId, Timestamp>,
     /// In percent: how often a turn finds its account exhausted.
     pub(super) limit: u64,
+    /// What whoever decides always says; else chance does.
+    pub(super) decides: Option<Choice>,
     /// Sessions whose refused turns were left at that.
     pub(super) stayed: BTreeSet<SessionId>,
 }
@@ -137,6 +141,7 @@ impl World {
         let pick = self.chance.one_of(&open);
         let first = self.roster.refused.values().min().copied();
         let choice = match pick {
+            _ if self.roster.decides.is_some() => self.roster.decides.unwrap_or(Choice::Stay),
             _ if self.chance.chance(5) => Choice::Stay,
             Some(to) if self.chance.chance(80) => Choice::Move { to },
             Some(_) => Choice::Wait {
@@ -185,4 +190,184 @@ impl Simulation {
             assert!(session.limited.is_none(), "limited for ever: {session:?}");
         }
     }
+}
+
+/// The account that the only slot is on.
+fn account_of(pool: &Pool) -> Option<AccountId> {
+    pool.world
+        .hosts
+        .values()
+        .next()
+        .and_then(|host| host.account)
+}
+
+/// A session in the only slot, whose account is refused for so long from now on; and another account.
+fn refused_for(time: u64) -> (Pool, AccountId, AccountId) {
+    let mut pool = Pool::on_accounts(1, 2);
+    pool.play("start a, wait 2500");
+    let first = account_of(&pool).expect("one");
+    let other = pool.world.roster.all.iter().find(|id| **id != first);
+    let other = *other.expect("two");
+    let until = pool.world.now.plus(ms(time));
+    pool.world.roster.refused.insert(first, until);
+    (pool, first, other)
+}
+
+#[test]
+fn a_refused_turn_goes_on_elsewhere_waits_or_is_over() {
+    let (mut pool, _, other) = refused_for(3_600_000);
+    pool.world.roster.decides = Some(Choice::Move { to: other });
+    pool.play("follow a, wait 9000");
+    assert_eq!(
+        (pool.shown().as_str(), account_of(&pool)),
+        ("a idle", Some(other))
+    );
+    let (again, goes_on) = (pool.taken("more a"), pool.taken(CONTINUE));
+    // Typed again where nothing had followed it, and gone on with where something had.
+    assert!((again, goes_on) == (2, 0) || (again, goes_on) == (1, 1));
+    let (mut pool, first, _) = refused_for(20_000);
+    let until = pool.world.now.plus(ms(20_000));
+    let anywhere = false;
+    pool.world.roster.decides = Some(Choice::Wait { until, anywhere });
+    pool.play("follow a, wait 9000");
+    let limited = pool.machine().limited_until(pool.names["a"]);
+    assert_eq!((pool.shown().as_str(), limited), ("a queued", Some(until)));
+    pool.world.roster.refused.remove(&first);
+    pool.play("wait 20000");
+    assert_eq!(pool.shown(), "a idle");
+    assert_eq!(pool.machine().limited_until(pool.names["a"]), None);
+    let (mut pool, first, _) = refused_for(3_600_000);
+    pool.world.roster.decides = Some(Choice::Stay);
+    pool.play("follow a, wait 9000");
+    assert_eq!(
+        (pool.shown().as_str(), account_of(&pool)),
+        ("a idle", Some(first))
+    );
+    assert_eq!((pool.taken("more a"), pool.taken(CONTINUE)), (1, 0));
+}
+
+#[test]
+fn a_prompt_is_not_typed_where_it_would_be_refused() {
+    let (mut pool, first, other) = refused_for(3_600_000);
+    pool.world.roster.decides = Some(Choice::Move { to: other });
+    let standing = pool.world.standing().expect("accounts");
+    assert!(standing.refused.contains_key(&first));
+    pool.world.handle(Event::Accounts(standing));
+    pool.play("follow a, wait 9000");
+    assert_eq!(
+        (pool.shown().as_str(), account_of(&pool)),
+        ("a idle", Some(other))
+    );
+    assert_eq!(pool.taken("more a"), 1);
+    // One that is stopped while it waits is not typed at all.
+    let (mut pool, _, _) = refused_for(3_600_000);
+    let until = pool.world.now.plus(ms(3_600_000));
+    let anywhere = true;
+    pool.world.roster.decides = Some(Choice::Wait { until, anywhere });
+    let standing = pool.world.standing().expect("accounts");
+    pool.world.handle(Event::Accounts(standing));
+    pool.play("follow a, wait 3000, stop a, wait 3000");
+    assert_eq!(
+        (pool.shown().as_str(), pool.taken("more a")),
+        ("a offloaded", 0)
+    );
+}
+
+#[test]
+fn a_fresh_slot_leaves_an_account_that_is_outgrown_and_one_in_use_does_not() {
+    for (script, moves) in [("wait 100", true), ("start a, wait 2500", false)] {
+        let mut pool = Pool::on_accounts(1, 2);
+        pool.play(script);
+        let standing = Standing {
+            outgrown: account_of(&pool).into_iter().collect(),
+            is_open: true,
+            ..Standing::default()
+        };
+        pool.world.performed.clear();
+        pool.world.handle(Event::Accounts(standing));
+        pool.run(5000);
+        let left = |action: &Action| {
+            let why = ReplaceReason::AccountLeft;
+            matches!(action, Action::Log(Fact::Replaced { why: w, .. }) if *w == why)
+        };
+        let left = pool.world.performed.iter().filter(|a| left(a)).count();
+        assert_eq!(left, usize::from(moves), "{script}");
+    }
+}
+
+#[test]
+fn who_waits_for_any_account_goes_on_when_one_can_serve() {
+    let (mut pool, first, other) = refused_for(3_600_000);
+    let until = pool.world.now.plus(ms(3_600_000));
+    pool.world.roster.refused.insert(other, until);
+    let anywhere = true;
+    pool.world.roster.decides = Some(Choice::Wait { until, anywhere });
+    let standing = pool.world.standing().expect("accounts");
+    pool.world.handle(Event::Accounts(standing));
+    pool.play("follow a, wait 3000");
+    assert_eq!(pool.shown(), "a queued");
+    pool.world.roster.refused.remove(&other);
+    pool.world.roster.decides = Some(Choice::Move { to: other });
+    let standing = pool.world.standing().expect("accounts");
+    assert!(standing.is_open && standing.refused.contains_key(&first));
+    pool.world.handle(Event::Accounts(standing));
+    pool.run(9000);
+    assert_eq!(
+        (pool.shown().as_str(), account_of(&pool)),
+        ("a idle", Some(other))
+    );
+}
+
+#[test]
+fn a_process_that_dies_in_a_refused_turn_leaves_the_prompt_owed() {
+    let (mut pool, _, other) = refused_for(3_600_000);
+    pool.world.roster.decides = Some(Choice::Move { to: other });
+    pool.play("follow a, wait 200");
+    // Nobody hears how it ended.
+    (pool.world.faults.lost_hook, pool.world.faults.lost_registry) = (100, 100);
+    let end = pool.world.now.plus(ms(3000));
+    let is_refused = |world: &World| {
+        let mut lines = world.transcripts.values().flatten();
+        lines.any(|line| matches!(line, Line::Refused(_)))
+    };
+    while !is_refused(&pool.world) {
+        assert!(pool.world.step(end), "it is refused");
+    }
+    let place = *pool.world.hosts.keys().next().expect("alive");
+    pool.world.faults = Faults::default();
+    pool.world.roster.refused.clear();
+    pool.world.gone(place, End::HostGone);
+    pool.run(9000);
+    assert_eq!(pool.shown(), "a idle");
+    let (again, goes_on) = (pool.taken("more a"), pool.taken(CONTINUE));
+    assert!((again, goes_on) == (2, 0) || (again, goes_on) == (1, 1));
+}
+
+#[test]
+fn a_process_that_was_started_with_a_conversation_is_not_given_to_another_session() {
+    let (mut pool, _, other) = refused_for(3_600_000);
+    pool.world.roster.decides = Some(Choice::Move { to: other });
+    pool.play("follow a");
+    let is_it = |action: &Action| {
+        matches!(
+            action,
+            Action::Spawn {
+                resume: Some(_),
+                ..
+            }
+        )
+    };
+    let end = pool.world.now.plus(ms(9000));
+    while !pool.world.performed.iter().any(is_it) {
+        assert!(pool.world.step(end), "it is handed over");
+    }
+    let session = pool.names["a"];
+    let uuid = pool.world.disk.sessions[&session].uuid.clone();
+    pool.play("stop a, wait 100");
+    pool.world.kill_daemon();
+    pool.world.start_daemon();
+    pool.play("start b, wait 6000");
+    let of_b = pool.world.disk.sessions[&pool.names["b"]].uuid.clone();
+    assert!(of_b.is_some() && of_b != uuid, "{of_b:?}");
+    assert_eq!(pool.shown(), "a offloaded, b idle");
 }

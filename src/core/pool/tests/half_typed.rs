@@ -35,7 +35,7 @@ impl Pool {
         self.ask(Request::Init { size, no_restore });
     }
 
-    fn taken(&self, prompt: &str) -> usize {
+    pub(super) fn taken(&self, prompt: &str) -> usize {
         let lines = self.world.transcripts.values().flatten();
         let is_it = |line: &&Line| matches!(line, Line::Prompt(text) if text == prompt);
         lines.filter(is_it).count()

@@ -1,5 +1,6 @@
 //! One decision each, in a world where nothing goes wrong.
 
+use super::accounts::Roster;
 use super::clients::LAST_ANSWER;
 use super::world::{Faults, World, ms};
 use crate::core::account::AccountId;
@@ -22,7 +23,17 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(size: u32) -> Self {
+        Self::of(World::new(7, size, Faults::default()))
+    }
+
+    /// With so many accounts.
+    pub(super) fn on_accounts(size: u32, count: u64) -> Self {
         let mut world = World::new(7, size, Faults::default());
+        world.roster = Roster::of(count);
+        Self::of(world)
+    }
+
+    fn of(mut world: World) -> Self {
         // Turns that last until they are waited for, and no questions.
         world.turn = (1200, 1200);
         world.start_daemon();
