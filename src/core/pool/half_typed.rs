@@ -32,7 +32,7 @@ impl Machine {
             return;
         };
         let may_be_ours = match &slot.state {
-            State::Hosting(_, Turn::Quiet { .. } | Turn::Running(_)) => false,
+            State::Hosting(_, Turn::Quiet { .. } | Turn::Running(_) | Turn::Choosing(_)) => false,
             State::Hosting(_, Turn::Delivering(submission)) => submission.sent_at.is_some(),
             State::Hosting(_, Turn::Tidying { .. }) => true,
             // Typed just before its session left.

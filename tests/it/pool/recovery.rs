@@ -222,13 +222,14 @@ fn a_pool_of_which_every_process_was_killed_comes_back() {
     assert!(health["readopted"].is_null(), "{health}");
     assert_eq!(pool.wait(&queued), "simulated answer to: queued");
     pool.asked_once("queued", &[]);
+    // They may be on their way back at this moment.
     assert_eq!(
-        pool.turn(&idle, "idle again"),
+        pool.turn_when_idle(&idle, "idle again"),
         "simulated answer to: idle again"
     );
     pool.asked_once("idle again", &["idle"]);
     assert_eq!(
-        pool.turn(&busy, "busy again"),
+        pool.turn_when_idle(&busy, "busy again"),
         "simulated answer to: busy again"
     );
     let asked = pool.asked("busy again");
