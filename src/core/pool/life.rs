@@ -278,16 +278,9 @@ impl Machine {
             return;
         };
         slot.leaving = true;
-        if let State::Hosting(session, Turn::Delivering(submission)) = &slot.state
-            && submission.sent_at.is_some()
-            && let Some(session) = self.sessions.get_mut(session)
-        {
-            // What became of it is in the transcript, for whoever starts next.
-            session.checking = Some(IfAbsent::Redeliver);
-        }
-        if let State::Hosting(session, Turn::Choosing(choosing)) = &slot.state {
-            let (session, text) = (*session, choosing.text.clone());
-            self.owe_again(session, text);
+        if let State::Hosting(session, turn) = &slot.state {
+            let (session, turn) = (*session, turn.clone());
+            self.leave_turn(session, turn);
         }
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
@@ -307,6 +300,22 @@ impl Machine {
         }
         if !ending {
             self.replace(id, ReplaceReason::Destroy);
+        }
+    }
+
+    /// What is under way in a slot that ends with the pool: what became of it is in the transcript, for whoever starts next.
+    fn leave_turn(&mut self, id: SessionId, turn: Turn) {
+        match turn {
+            Turn::Delivering(submission) if submission.sent_at.is_some() => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.checking = Some(IfAbsent::Redeliver);
+                }
+            }
+            Turn::Running(_) => {
+                self.take_back_kept(id);
+            }
+            Turn::Choosing(choosing) => self.owe_again(id, choosing.text),
+            Turn::Delivering(_) | Turn::Quiet { .. } | Turn::Tidying { .. } => {}
         }
     }
 

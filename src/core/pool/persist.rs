@@ -133,7 +133,12 @@ impl Machine {
                 if let Some(slot) = seat.and_then(|seat| self.slots.get_mut(&seat.place.slot))
                     && slot.session() == Some(id)
                 {
+                    let (slot_id, is_handled) =
+                        (slot.id, slot.process.as_ref().is_some_and(|p| p.is_handled));
                     slot.state = State::Fresh;
+                    if is_handled {
+                        self.begin_clearing(slot_id);
+                    }
                 }
             }
             Some(Accepting::Prompt { rest }) => {
