@@ -3,7 +3,7 @@
 use super::pooled::Pooled;
 use super::stage::{BOUND, Stage, finish};
 use super::terminal::Terminal;
-use crate::pool::stage::{kill, until_gone};
+use crate::pool::stage::{Client, kill, until_gone};
 use crate::proof::Proof;
 use crate::support::{CCP, CCPD};
 use ccp::adapters::files::pause;
@@ -94,6 +94,14 @@ fn a_turn_that_the_plan_refuses_is_answered_under_another_account() {
     let session = pooled.start("the first word");
     let before = pooled.info(&session);
     let first = pooled.account_of(&session);
+    let socket = pooled
+        .stage
+        .home
+        .path()
+        .join(".claude-pool/default/api.sock");
+    let mut events = Client::connect(&socket).expect("the pool listens");
+    let subscribe = json!({"type": "subscribe", "events": ["pool", "updated"], "ack": true});
+    assert_eq!(events.ask(subscribe)["type"], "subscribed");
     pooled.exhaust(&first, 7200);
     let reply = pooled.followup(&session, "and another one");
     assert!(
@@ -106,6 +114,20 @@ fn a_turn_that_the_plan_refuses_is_answered_under_another_account() {
     assert_eq!(after["claudeUUID"], before["claudeUUID"]);
     let second = pooled.account_of(&session);
     assert_ne!(second, first);
+    let told = events.line(BOUND).expect("an event");
+    let (from, to) = (&told["from"]["label"], &told["to"]["label"]);
+    assert_eq!(
+        (&told["event"], &told["action"]),
+        (&json!("pool"), &json!("handoff"))
+    );
+    assert_eq!((from, to), (&json!(first), &json!(second)), "{told}");
+    let told = loop {
+        let told = events.line(BOUND).expect("an event");
+        if !told["changes"]["account"].is_null() {
+            break told;
+        }
+    };
+    assert_eq!(told["changes"]["account"]["label"], json!(second), "{told}");
     let asked = pooled.asked("and another one");
     let who: Vec<(&str, u16)> = asked.iter().map(|(who, s, _)| (who.as_str(), *s)).collect();
     assert_eq!(who, [(first.as_str(), 429), (second.as_str(), 200)]);
