@@ -344,6 +344,7 @@ impl Machine {
             Some(Ours {
                 delivery: prompt.delivery?,
                 text: prompt.text.clone(),
+                taken_in: None,
                 conversations: prompt.conversations.clone(),
             })
         });

@@ -208,7 +208,13 @@ impl Machine {
         let process = self.slots.get(&slot_id).and_then(|s| s.process.as_ref());
         let Some(process) = process else { return };
         let uuid = process.uuid.as_ref();
-        let left = uuid.is_some_and(|uuid| ours.is_some_and(|o| !o.conversations.contains(uuid)));
+        // Which of several it is in, nobody knows.
+        let is_there = |ours: &Ours| match (uuid, &ours.taken_in, &ours.conversations[..]) {
+            (None, _, _) | (_, None, []) => true,
+            (Some(uuid), Some(only), _) | (Some(uuid), None, [only]) => only == uuid,
+            (Some(_), None, _) => false,
+        };
+        let left = ours.is_some_and(|ours| !is_there(ours));
         if let Some(account) = process.account {
             let until = until.unwrap_or(self.now.plus(UNKNOWN));
             self.accounts.refused.insert(account, until);

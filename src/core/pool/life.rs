@@ -368,6 +368,7 @@ fn adopted_turn(session: &Session, now: Timestamp) -> Running {
         Some(Ours {
             delivery: prompt.delivery?,
             text: prompt.text.clone(),
+            taken_in: None,
             conversations: prompt.conversations.clone(),
         })
     });

@@ -185,10 +185,29 @@ impl Machine {
         true
     }
 
+    fn look_at_dialog(&mut self, id: SlotId) {
+        let now = self.now;
+        let state = self.slots.get_mut(&id).map(|slot| &mut slot.state);
+        let Some(State::Spawning { until, .. }) = state else {
+            return;
+        };
+        let is_due = *until <= now;
+        if is_due {
+            *until = now.plus(START);
+        }
+        let until = *until;
+        self.wake_at(until);
+        if is_due {
+            self.look(id);
+        }
+    }
+
     /// A dialog that only its session needs answered stands as long as that session waits.
     fn leave_dialog(&mut self, id: SlotId, launch: Launch) -> bool {
         let session = launch.session.and_then(|id| self.sessions.get(&id));
         if session.is_some_and(super::session::Session::waits) {
+            // That it was answered may have gone unheard.
+            self.look_at_dialog(id);
             return false;
         }
         if let Some(session) = launch.session.and_then(|id| self.sessions.get_mut(&id)) {

@@ -140,6 +140,7 @@ impl Machine {
                 let ours = self.sessions.get(&id).and_then(|s| s.prompt.as_ref());
                 if can_be && ours.is_some_and(|ours| is_same(&ours.text, text)) {
                     self.acknowledge(slot_id, id, prompt);
+                    self.taken_here(slot_id);
                 }
             }
             Turn::Running(running) => {
@@ -154,6 +155,16 @@ impl Machine {
             }
             Turn::Quiet { .. } => self.somebody_submitted(slot_id, text, prompt, at),
             Turn::Tidying { .. } | Turn::Choosing(_) => {}
+        }
+    }
+
+    /// A hook told that the prompt was taken, in the conversation that it is about.
+    fn taken_here(&mut self, slot_id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(&slot_id)
+            && let State::Hosting(_, Turn::Running(running)) = &mut slot.state
+            && let (Some(ours), Some(process)) = (&mut running.ours, &slot.process)
+        {
+            ours.taken_in.clone_from(&process.uuid);
         }
     }
 

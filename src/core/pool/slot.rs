@@ -296,6 +296,8 @@ pub(super) struct Submitted {
 pub(super) struct Ours {
     pub(super) delivery: Delivery,
     pub(super) text: Arc<str>,
+    /// The conversation that it was taken in, where a hook told it.
+    pub(super) taken_in: Option<ClaudeUuid>,
     pub(super) conversations: Vec<ClaudeUuid>,
 }
 

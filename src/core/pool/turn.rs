@@ -123,6 +123,7 @@ impl Machine {
                     number: DeliveryNumber(0),
                 },
                 text: submitted.text,
+                taken_in: process.uuid.clone(),
                 conversations: process.uuid.clone().into_iter().collect(),
             });
         }

@@ -131,7 +131,7 @@ fn failures_of_the_service_are_retried_and_the_plans_limit_is_told() {
         (&info["status"], &info["pendingInput"]),
         (&json!("idle"), &json!(""))
     );
-    assert!(pool.log().contains("rate_limit"));
+    pool.until_logged("rate_limit");
     // When it is over, the session goes on.
     assert_eq!(pool.turn(&session, "again"), "simulated answer to: again");
     assert_eq!(pool.asked("again").len(), 1);

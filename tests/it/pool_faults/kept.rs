@@ -72,12 +72,15 @@ impl Stage {
 
     fn ask(&self, pool: &str, request: &Value) -> Value {
         let stream = UnixStream::connect(self.dir(pool).join("api.sock"));
-        let Ok(stream) = stream else {
-            return Value::Null;
-        };
-        let mut client = Client::of(stream);
-        client.say(request);
-        client.next().unwrap_or_default()
+        // One that is about to end hangs up before it is asked, or after.
+        let asked = stream.and_then(|mut stream| {
+            stream.write_all(format!("{request}\n").as_bytes())?;
+            Ok(stream)
+        });
+        asked
+            .ok()
+            .and_then(|stream| Client::of(stream).next())
+            .unwrap_or_default()
     }
 
     fn health(&self, pool: &str) -> Value {

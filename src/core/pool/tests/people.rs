@@ -48,9 +48,10 @@ impl People {
     }
 
     /// The daemon hears of something.
-    pub(super) fn heard(&mut self, event: &Event) {
+    pub(super) fn heard(&mut self, event: &Event, is_known: bool) {
+        // A host tells of nothing after its end.
         if let Event::PendingInput { text, .. } = event
-            && let Some(line) = self.lines.get_mut(text)
+            && let Some(line) = self.lines.get_mut(text).filter(|_| is_known)
         {
             line.is_told = true;
         }

@@ -187,7 +187,12 @@ impl World {
         let Some(machine) = &mut self.machine else {
             return;
         };
-        self.people.heard(&event);
+        let place = match &event {
+            Event::PendingInput { place, .. } => Some(*place),
+            _ => None,
+        };
+        let is_known = place.is_some_and(|place| machine.at(place).is_some());
+        self.people.heard(&event, is_known);
         let shown = self.trace.is_some().then(|| format!("-> {event:?}"));
         let actions = machine.handle(event, self.now);
         if let Some(shown) = shown {
