@@ -13,9 +13,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
+/// Nobody learns of a limit but by running into it.
+const UNASKED: &str = "[usage]\nsources = [\"live\"]\n";
+
 /// Accounts of these names and a pool of one slot.
 fn pool_on(names: &[&str], flags: &[&str]) -> Option<Pooled> {
+    pool_with(names, flags, UNASKED)
+}
+
+/// The same, with these settings.
+fn pool_with(names: &[&str], flags: &[&str], settings: &str) -> Option<Pooled> {
     let stage = Stage::with(names)?;
+    stage.configure(settings);
     let pooled = Pooled::on(stage);
     let dir = pooled.stage.home.work_dir();
     let dir = dir.to_str().expect("is text");
@@ -186,7 +195,7 @@ fn a_turn_that_is_refused_in_the_middle_runs_no_tool_twice() {
 
 #[test]
 fn with_every_account_exhausted_a_prompt_waits_for_the_first_reset() {
-    let Some(pooled) = pool_on(&["a", "b"], &[]) else {
+    let Some(pooled) = pool_with(&["a", "b"], &[], "") else {
         return;
     };
     let session = pooled.start("before the limit");
