@@ -81,6 +81,16 @@ impl Pooled {
         until_gone(daemon);
     }
 
+    /// What the pool's daemons noted.
+    fn log(&self) -> String {
+        let log = self
+            .stage
+            .home
+            .path()
+            .join(".claude-pool/default/daemon.log");
+        fs::read_to_string(log).unwrap_or_default()
+    }
+
     /// Which accounts were asked this prompt, with what status, and the turns before it.
     fn asked(&self, prompt: &str) -> Vec<(String, u16, Vec<String>)> {
         let records = self.stage.prompts(prompt).into_iter();
@@ -326,9 +336,15 @@ fn killed_in_the_middle(name: &'static str, long: usize, short: usize, pretended
         pause(Duration::from_millis(delay));
         pooled.kill_daemon();
         pooled.pool(&["init"]);
-        let reply = pooled.pool(&["wait", "--session", &session]);
+        let mut command = pooled.stage.command(CCP);
+        command.args(["pool", "--json", "wait", "--session", &session]);
+        let reply = finish(command).output.stdout;
         let answer = format!("simulated answer to: {prompt}");
-        assert!(content(&reply).contains(&answer), "{round}: {reply:#}");
+        assert!(
+            reply.contains(&answer),
+            "{round}: {reply}\n{}",
+            pooled.log()
+        );
         let asked = pooled.asked(&prompt);
         let answered = asked.iter().filter(|(_, status, _)| *status == 200).count();
         assert_eq!(answered, 1, "{round}: {asked:?}");
