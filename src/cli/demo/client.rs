@@ -23,6 +23,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+use crate::adapters::procs::pipes::survive_broken_pipes;
 use std::ffi::OsString;
 
 use arguments::{Arguments, Command};
@@ -53,6 +54,8 @@ pub fn run(args: &[OsString]) -> u8 {
 }
 
 fn dispatch(world: &World, command: &Command, arguments: &Arguments) -> u8 {
+    // A hook may end before it has read its report.
+    survive_broken_pipes();
     match command {
         Command::Version => 0,
         Command::Auth(words) => auth::run(world, words),

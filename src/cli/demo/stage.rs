@@ -20,6 +20,8 @@ const TOKEN_LIFETIME_SECONDS: u64 = 7 * 24 * 3600;
 
 /// How long what the demo started may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+/// So long its home is looked after once it is removed.
+const QUIET: Duration = Duration::from_millis(300);
 /// Between two tries to remove its home.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -160,6 +162,14 @@ impl Stage {
             .set_window(label, WindowKind::FiveHour, 100.0, resets);
     }
 
+    /// Waits until no pool answers any more: what ends with it still writes.
+    pub(super) fn wait_for_end_of_pool(&self) {
+        let since = Instant::now();
+        while self.ccp_quietly(&["pool", "ping"]).is_ok() && since.elapsed() < LAST_WORDS {
+            pause(AGAIN);
+        }
+    }
+
     /// What a command answers with `--json`.
     pub(super) fn ask(&self, arguments: &[&str]) -> Result<Value, Failure> {
         let arguments = [arguments, &["--json"]].concat();
@@ -282,19 +292,18 @@ impl Stage {
         let since = Instant::now();
         loop {
             match fs::remove_dir_all(&root) {
-                Ok(()) => return Ok(()),
-                // What was told to end may still be writing its last words.
-                Err(error)
-                    if error.kind() == io::ErrorKind::DirectoryNotEmpty
-                        && since.elapsed() < LAST_WORDS =>
-                {
-                    pause(AGAIN);
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let is_used = error.kind() == io::ErrorKind::DirectoryNotEmpty;
+                    if !is_used || since.elapsed() >= LAST_WORDS {
+                        let root = root.display();
+                        return Err(Failure::new(format!("cannot remove {root}: {error}")));
+                    }
                 }
-                Err(error) => {
-                    let root = root.display();
-                    return Err(Failure::new(format!("cannot remove {root}: {error}")));
-                }
+                // What was told to end may write its last words into it once more.
+                _ if since.elapsed() >= QUIET && !root.exists() => return Ok(()),
+                _ => {}
             }
+            pause(AGAIN);
         }
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn tell(stage: &Stage) -> Result<(), Failure> {
     let told = tell_of_pool(stage);
     // There may be none.
     let _ = stage.ccp_quietly(&["pool", "destroy", "--confirm"]);
+    stage.wait_for_end_of_pool();
     told
 }
 
