@@ -1,6 +1,7 @@
 //! How long it takes until a session goes on under another account, after the service refused its turn.
 
 use super::stage::{Stage, write_private};
+use super::warm::session_of;
 use super::{Times, times_row};
 use ccp::adapters::files::pause;
 use ccp_standin::service::{AccountSpec, Recorded, Resets, WindowKind};
@@ -17,8 +18,7 @@ pub fn run(stage: &Stage, rounds: usize) {
     sign_in(stage);
     stage.begin("handoff", 1, 0);
     let started = stage.ccp("handoff", &["start", "--prompt", "say begin", "--block"]);
-    let started: serde_json::Value = serde_json::from_str(&started.0).expect("JSON");
-    let session = started["sessionId"].as_str().expect("a session").to_owned();
+    let session = session_of(&started.0);
     let (mut refused_to_answer, mut whole) = (Times::default(), Times::default());
     for round in 0..rounds {
         let account = last(stage).account.expect("an account");

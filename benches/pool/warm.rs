@@ -200,7 +200,7 @@ struct Kind {
     resuming: Times,
 }
 
-fn session_of(text: &str) -> String {
+pub fn session_of(text: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
     value["sessionId"].as_str().expect("a session").to_owned()
 }

@@ -339,15 +339,8 @@ impl Machine {
             return;
         };
         let since = submission.typed_at.or(submission.sent_at).unwrap_or(now);
-        let ours = self.sessions.get(&id).and_then(|session| {
-            let prompt = session.prompt.as_ref()?;
-            Some(Ours {
-                delivery: prompt.delivery?,
-                text: prompt.text.clone(),
-                taken_in: None,
-                conversations: prompt.conversations.clone(),
-            })
-        });
+        let prompt_row = self.sessions.get(&id).and_then(|s| s.prompt.clone());
+        let ours = prompt_row.as_ref().and_then(Ours::of);
         if let Some(process) = self
             .slots
             .get_mut(&slot_id)
@@ -358,18 +351,10 @@ impl Machine {
                 .outstanding
                 .filter(|o| Some(o.number) != ours.as_ref().map(|o| o.delivery.number));
         }
-        let kept = self.sessions.get(&id).and_then(|s| s.prompt.clone());
         self.take_prompt(id);
-        self.keep(id, kept);
-        let running = Running {
-            since,
-            prompt,
-            ours,
-            doubt: None,
-            judged_since: None,
-            judge_at: now,
-            look_at: now.plus(FIRST_LOOK),
-        };
+        self.keep(id, prompt_row);
+        let mut running = Running::new(since, ours, now.plus(FIRST_LOOK));
+        running.prompt = prompt;
         self.set_turn(slot_id, Turn::Running(running));
     }
 

@@ -246,6 +246,7 @@ pub struct Standing {
     /// Some account can serve.
     pub is_open: bool,
 }
+
 /// What a session of a refused account is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {

@@ -201,10 +201,7 @@ impl Machine {
         followed: bool,
         until: Option<Timestamp>,
     ) {
-        let text = match ours {
-            Some(ours) if !followed => Arc::clone(&ours.text),
-            _ => Arc::from(CONTINUE),
-        };
+        let text = ours.map_or_else(|| Arc::from(CONTINUE), |ours| owed(&ours.text, followed));
         let process = self.slots.get(&slot_id).and_then(|s| s.process.as_ref());
         let Some(process) = process else { return };
         let uuid = process.uuid.as_ref();
@@ -413,11 +410,7 @@ impl Machine {
 
     /// A turn of a process that is gone was refused: the session waits for a slot.
     pub(super) fn refused_dead(&mut self, id: SessionId, text: &Arc<str>, followed: bool) {
-        let text = if followed {
-            Arc::from(CONTINUE)
-        } else {
-            Arc::clone(text)
-        };
+        let text = owed(text, followed);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.checking = None;
         }
@@ -438,5 +431,14 @@ impl Machine {
         let session = self.sessions.get(&id)?;
         let limited = session.limited.as_ref()?;
         (self.status_of(id) == Status::Queued).then_some(limited.until)
+    }
+}
+
+/// What is owed to a session whose turn was refused: its prompt, or, when something had followed it, to go on.
+fn owed(prompt: &Arc<str>, followed: bool) -> Arc<str> {
+    if followed {
+        Arc::from(CONTINUE)
+    } else {
+        Arc::clone(prompt)
     }
 }

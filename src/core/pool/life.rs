@@ -170,15 +170,10 @@ impl Machine {
             }
             Some((None, _)) => Turn::quiet(),
             None if session.kept.is_some() => Turn::Running(adopted_turn(session, now)),
-            None if process.is_engaged() => Turn::Running(Running {
-                since: process.registry.since,
-                prompt: None,
-                ours: None,
-                doubt: None,
-                judged_since: None,
-                judge_at: now,
-                look_at: now.plus(turn::BELIEVED),
-            }),
+            None if process.is_engaged() => {
+                let since = process.registry.since;
+                Turn::Running(Running::new(since, None, now.plus(turn::BELIEVED)))
+            }
             // A prompt that was taken a moment ago may not show in the registry yet.
             None if now.since(record.last_used_at) < FRESH_PROMPT => {
                 process.idle_after = now;
@@ -364,23 +359,8 @@ fn adopted_delivery(
 /// A turn that a daemon before this one saw begin.
 fn adopted_turn(session: &Session, now: Timestamp) -> Running {
     let kept = session.kept.as_ref();
-    let ours = kept.and_then(|prompt| {
-        Some(Ours {
-            delivery: prompt.delivery?,
-            text: prompt.text.clone(),
-            taken_in: None,
-            conversations: prompt.conversations.clone(),
-        })
-    });
-    Running {
-        since: kept.map_or(now, |prompt| prompt.accepted_at),
-        prompt: None,
-        ours,
-        doubt: None,
-        judged_since: None,
-        judge_at: now,
-        look_at: now.plus(turn::BELIEVED),
-    }
+    let since = kept.map_or(now, |prompt| prompt.accepted_at);
+    Running::new(since, kept.and_then(Ours::of), now.plus(turn::BELIEVED))
 }
 
 fn check_size(size: i64) -> Result<u32, Refusal> {

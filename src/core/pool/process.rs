@@ -400,7 +400,7 @@ impl Machine {
     }
 
     /// As [`Machine::unseat`], when there is no process left to tell.
-    fn unseat_dead(&mut self, id: SessionId) {
+    pub(super) fn unseat_dead(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.record.seat = None;
             session.kept = None;

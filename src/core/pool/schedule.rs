@@ -318,16 +318,7 @@ impl Machine {
         if let Some(slot) = slot {
             self.keep_box(slot, id);
         }
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.record.seat = None;
-            session.kept = None;
-            if let Some(prompt) = &mut session.prompt
-                && session.checking.is_none()
-            {
-                prompt.delivery = None;
-            }
-        }
-        self.mark_prompt(id);
+        self.unseat_dead(id);
         if let Some(place) = place {
             self.actions.push(Action::CloseAttach { place });
             self.actions.push(Action::SetSession {

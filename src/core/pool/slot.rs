@@ -7,7 +7,7 @@ use super::handoff::Choosing;
 use super::id::{
     Build, ClaudeUuid, DeliveryNumber, Generation, Place, PromptId, SessionId, SlotId,
 };
-use super::record::Delivery;
+use super::record::{Delivery, PromptRecord};
 use super::status::{Disposition, Readiness, SlotState};
 use crate::core::account::AccountId;
 use crate::core::time::Timestamp;
@@ -315,6 +315,33 @@ pub(super) struct Running {
     /// When the transcript is asked again.
     pub(super) judge_at: Timestamp,
     pub(super) look_at: Timestamp,
+}
+
+impl Ours {
+    /// The prompt of a row that was on its way.
+    pub(super) fn of(prompt: &PromptRecord) -> Option<Self> {
+        Some(Self {
+            delivery: prompt.delivery?,
+            text: Arc::clone(&prompt.text),
+            taken_in: None,
+            conversations: prompt.conversations.clone(),
+        })
+    }
+}
+
+impl Running {
+    /// A turn that nothing is known of but when it began, and its prompt perhaps.
+    pub(super) fn new(since: Timestamp, ours: Option<Ours>, look_at: Timestamp) -> Self {
+        Self {
+            since,
+            prompt: None,
+            ours,
+            doubt: None,
+            judged_since: None,
+            judge_at: Timestamp::default(),
+            look_at,
+        }
+    }
 }
 
 /// Where a hosted session stands.

@@ -88,15 +88,7 @@ impl Machine {
             session.record.last_used_at = now;
             self.mark(id);
         }
-        let running = Running {
-            since,
-            prompt: None,
-            ours: None,
-            doubt: None,
-            judged_since: None,
-            judge_at: now,
-            look_at: now.plus(LOOK),
-        };
+        let running = Running::new(since, None, now.plus(LOOK));
         self.set_turn(slot_id, Turn::Running(running));
         self.know_prompt(slot_id);
     }

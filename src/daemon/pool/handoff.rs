@@ -17,6 +17,7 @@ use crate::core::select::score::Assessment;
 use crate::core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether what is known of the accounts was written anew.
@@ -64,8 +65,8 @@ impl Watch {
         self.judged_at = self.looked_at;
         let accounts = ground.configured.accounts();
         self.stamp = Some(file_stamp(&accounts.home.snapshot()));
-        let only = ground.configured.only();
-        let billing = ground.configured.person().allow_extra_usage;
+        let person = ground.configured.person();
+        let (only, billing) = (ground.configured.only(&person), person.allow_extra_usage);
         let standing = accounts.standing(only.as_ref(), dir, &BTreeMap::new(), None, clock::now());
         self.standing = standing.map(|accounts::Standing { ranking, billed }| {
             let mut refused = moving::refused(&ranking);
@@ -100,19 +101,18 @@ pub(super) fn choose(
     question: Refused,
     refused: BTreeMap<AccountId, Timestamp>,
 ) {
-    let accounts = pool.ground.configured.accounts();
-    let (policy, only) = (
-        pool.ground.configured.handoff(),
-        pool.ground.configured.only(),
-    );
+    let configured = Arc::clone(&pool.ground.configured);
     let model = pool.blueprint.model().map(str::to_owned);
     let events = pool.ground.events.clone();
     let dir = pool.spawn_cwd(session);
     let choose = move || {
         let now = clock::now();
+        let person = configured.person();
+        let only = configured.only(&person);
+        let accounts = configured.accounts();
         let standing = accounts.standing(only.as_ref(), &dir, &refused, model.as_deref(), now);
         let ranking = standing.map_or_else(Vec::new, |standing| standing.ranking);
-        let way = moving::way(&ranking, policy, &question, now);
+        let way = moving::way(&ranking, person.handoff, &question, now);
         let choice = match way {
             Way::Move(to) => Choice::Move { to },
             Way::Wait { until, anywhere } => Choice::Wait { until, anywhere },

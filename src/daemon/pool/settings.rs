@@ -19,7 +19,6 @@ use crate::contract::settings::PoolSettings;
 use crate::core::hash::hash;
 use crate::core::pool::event::Settings;
 use crate::core::pool::id::Build;
-use crate::core::select::moving::Policy;
 use serde_json::{Map, Value};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -143,8 +142,8 @@ impl Configured {
     }
 
     /// The accounts that slots may use, where the person says.
-    pub(super) fn only(&self) -> Option<Only> {
-        let names = self.person().accounts?;
+    pub(super) fn only(&self, person: &PoolSettings) -> Option<Only> {
+        let names = person.accounts.clone()?;
         let pool = self.dir.name();
         Some(Only { pool, names })
     }
@@ -164,11 +163,6 @@ impl Configured {
     pub(super) fn read_labels(&self) {
         let read = self.accounts().labels();
         *self.labels.lock().unwrap_or_else(PoisonError::into_inner) = read;
-    }
-
-    /// When sessions go on under another account.
-    pub(super) fn handoff(&self) -> Policy {
-        self.person().handoff
     }
 
     /// This program.

@@ -161,7 +161,7 @@ fn spawn(pool: &mut Pool, task: Task, account: Option<AccountId>) {
                 (Some(_), Some(_)) => Why::Handoff,
                 _ => Why::Slot,
             };
-            let only = configured.only();
+            let only = configured.only(&configured.person());
             let wanted = Wanted {
                 account,
                 only: only.as_ref(),
